@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: python model/main.py --mode train | test | test_only (see config.py)."""
+
+import os
+import sys
+import warnings
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Python put model/ itself there, where our modules would hide others of the same name.
+sys.path[0] = ROOT
+
+from model import config as configuration  # noqa: E402
+from model import data, images, progress  # noqa: E402
+from model.errors import ModelError, RequestError  # noqa: E402
+
+
+def main(argv=None) -> int:
+    """Do what --mode says; flags and data are checked before TensorFlow is loaded."""
+    config = configuration.from_args(argv)
+    log(progress.start('init'))
+    {'train': train, 'test': test, 'test_only': test_only}[config.mode](config)
+    return 0
+
+
+def train(config):
+    """Train and save; with --test_with_train measure PSNR at every checkpoint."""
+    pairs = data.load_pairs(config.train_GT_path, config.train_LR_path, config.scale,
+                            config.cache_path)
+    data.require_patches(pairs, config.patch_size)
+    if config.in_memory:
+        pairs = data.in_memory(pairs)
+    test_pairs = test_data(config) if config.test_with_train else []
+    os.makedirs(config.model_path, exist_ok=True)
+    load_tensorflow(config)
+    from model import train as training
+    log_config(config, pairs)
+    training.train(config, pairs, test_pairs, log)
+
+
+def test(config):
+    """Measure PSNR and SSIM of a checkpoint."""
+    pairs = test_data(config)
+    load_tensorflow(config)
+    from model import evaluate
+    evaluate.test(config, pairs, log)
+
+
+def test_only(config):
+    """Upscale a folder of images."""
+    files = result_files(config)
+    load_tensorflow(config)
+    from model import evaluate
+    evaluate.test_only(config, files, log)
+
+
+def result_files(config):
+    """The images to upscale; the folder for the results is made at once."""
+    files = images.image_files(config.test_LR_path)
+    os.makedirs(config.result_path, exist_ok=True)
+    return files
+
+
+def test_data(config):
+    """The test images; the folder for the results is made at once where it is asked for."""
+    if config.save_test_result:
+        os.makedirs(config.result_path, exist_ok=True)
+    return data.load_pairs(config.test_GT_path, config.test_LR_path, config.scale,
+                           config.cache_path)
+
+
+def load_tensorflow(config):
+    """Import TensorFlow without its chatter: on a CPU, that it looked for a GPU and found none."""
+    warnings.filterwarnings('ignore', category=FutureWarning)  # TensorFlow 1.15 on NumPy >= 1.17
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3' if config.device_kind == 'cpu' else '1')
+    import tensorflow as tf
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
+
+
+def log_config(config, pairs):
+    """Say in the log what was trained on what: results are compared only where these agree."""
+    import tensorflow as tf
+    log(progress.event('config', {
+        **{name: getattr(config, name) for name in
+           ('preset', 'scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio', 'patch_size',
+            'batch_size', 'max_step', 'learning_rate', 'decay_step', 'decay_rate', 'seed',
+            'fine_tuning', 'log_freq', 'device_kind', 'precision_mode', 'loss_scale')},
+        'data': data.digest(pairs), 'tensorflow': tf.__version__}))
+
+
+def log(text: str):
+    """At once: whoever watches the log sees a step when it is done, not a buffer later."""
+    print(text, flush=True)
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except ModelError as e:
+        print(f'main.py: {e}', file=sys.stderr)
+        sys.exit(2 if isinstance(e, RequestError) else 1)
