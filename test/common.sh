@@ -1,0 +1,202 @@
+# shellcheck shell=bash
+# What ModelZoo's scripts share: flags, the run's folder, its log, its result file.  Sourced.
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+NETWORK=RCAN_ID0268_for_TensorFlow
+
+# main_1p SUFFIX DEFAULT_STEPS ARG...: measure on one device; SUFFIX is perf, or acc with PSNR.
+main_1p() {
+  local suffix="$1" max_step="$2"
+  shift 2
+  local preset='' data_path='' batch_size=16 modeldir='' model_dir
+  local -a flags=()
+  parse_args "$@"
+  use_environment "$@"
+  set_defaults
+  local out="${ROOT}/test/output/${ASCEND_DEVICE_ID}" case_name="${NETWORK}"
+  [[ "${preset}" == paper ]] || case_name+="_${preset}"
+  case_name+="_bs${batch_size}_1p_${suffix}"
+  local log="${out}/train_${ASCEND_DEVICE_ID}.log"
+  model_dir="${modeldir:-${out}/ckpt}"
+
+  train
+  [[ "${suffix}" != acc ]] || evaluate
+  write_results
+}
+
+# parse_args ARG...: set the caller's preset, data_path, batch_size, max_step and modeldir; collect
+# in flags what goes to the training as it is.  Refuses what it does not know.
+parse_args() {
+  local arg
+  for arg in "$@"; do
+    case "${arg}" in
+      --data_path=*)     data_path="${arg#*=}" ;;
+      --preset=?*)       preset="${arg#*=}" ;;
+      --batch=?* | --batch_size=?*) batch_size="${arg#*=}" ;;
+      --max_step=?*)     max_step="${arg#*=}" ;;
+      --modeldir=?*)     modeldir="$(absolute "${arg#*=}")" ;;
+      --save_interval=?*) flags+=("--model_save_freq=${arg#*=}") ;;
+      --learning_rate=?* | --loss_scale=?* | --seed=?* | --profiling=?* | --over_dump=?* | \
+        --data_dump_flag=?* | --data_dump_step=?*) flags+=("${arg}") ;;
+      --precision_mode=*) flags+=("${arg}") ;;   # empty: the device's own default
+      -h | --help)       usage; exit 0 ;;
+      *)                 die 2 "unknown or empty argument '${arg}': flags are --name=value, --help lists them" ;;
+    esac
+  done
+}
+
+# use_environment ARG...: choose the device; start again inside env/run.sh where python3 cannot train.
+use_environment() {
+  if [[ -z "${RCAN_ENV:-}" ]] && ! python3 "${ROOT}/env/have.py" tensorflow numpy PIL >/dev/null 2>&1; then
+    echo "${0##*/}: python3 has no TensorFlow 1.15: going on through env/run.sh" >&2
+    exec bash "${ROOT}/env/run.sh" bash "$0" "$@"
+  fi
+  # shellcheck source=test/env.sh
+  source "${ROOT}/test/env.sh"
+  [[ "${ASCEND_DEVICE_ID}" =~ ^[0-9]+$ ]] ||
+    die 2 "ASCEND_DEVICE_ID must be a number, not '${ASCEND_DEVICE_ID}'"
+}
+
+# set_defaults: on a CPU the small preset and the photographs; elsewhere data must be named.
+set_defaults() {
+  if [[ -z "${preset}" ]]; then
+    if [[ "${RCAN_DEVICE_KIND}" == cpu ]]; then preset=smoke; else preset=paper; fi
+  fi
+  if [[ -z "${data_path}" && ( "${RCAN_DEVICE_KIND}" == cpu || "${preset}" == smoke ) ]]; then
+    data_path="${ROOT}/test/photos"
+  fi
+  [[ -n "${data_path}" ]] || die 1 '[Error] para "data_path" must be config'
+  data_path="$(absolute "${data_path}")"
+  require_folder "${data_path}/DIV2K_train_HR"
+  [[ "${suffix}" != acc ]] || require_folder "${data_path}/DIV2K_valid_HR"
+  [[ -n "${max_step}" ]] || max_step="$(preset_steps)"
+}
+
+# train: run the training in the foreground, so that its exit status is ours.
+train() {
+  local status=0
+  run_model --mode=train \
+    "--train_GT_path=${data_path}/DIV2K_train_HR" \
+    "--train_LR_path=$(lr_folder train)" \
+    "--max_step=${max_step}" --log_freq=1 "--model_path=${model_dir}" "--dump_path=${out}" \
+    ${flags[@]+"${flags[@]}"} | keep_log || status=$?
+  (( status == 0 )) || die "${status}" "the training failed with status ${status}; its output is above$(
+    [[ ! -e "${out}/failed_start.log" ]] || echo " and in ${out}/failed_start.log; earlier results are untouched")"
+}
+
+# evaluate: measure the checkpoint that the training has just written.
+evaluate() {
+  local status=0 checkpoint
+  checkpoint="$(value 'Final checkpoint')"
+  run_model --mode=test \
+    "--pre_trained_model=${model_dir}/${checkpoint}" \
+    "--test_GT_path=${data_path}/DIV2K_valid_HR" \
+    "--test_LR_path=$(lr_folder valid)" \
+    --test_set=DIV2K_valid --save_test_result=True "--result_path=${out}/result" |
+    tee -a "${log}" || status=$?
+  (( status == 0 )) || die "${status}" "the evaluation failed with status ${status}; see ${log}"
+}
+
+# run_model FLAG...: the flags that training and evaluation share, then these.
+run_model() {
+  python3 -u "${ROOT}/model/main.py" "--preset=${preset}" "--batch_size=${batch_size}" \
+    "--device_kind=${RCAN_DEVICE_KIND}" "--cache_path=${ROOT}/.cache" "$@" 2>&1
+}
+
+# keep_log: copy standard input to standard output and, once the run has begun well, to the log.
+# Until the training is ready for its first step, the folder keeps the last run's results.
+keep_log() {
+  local line start=''
+  while IFS= read -r line; do
+    printf '%s\n' "${line}"
+    start+="${line}"$'\n'
+    if [[ "${line}" == :::MLLOG*'"key": "init_stop"'* ]]; then
+      clear_run
+      printf '%s' "${start}" >"${log}"
+      exec tee -a "${log}"
+    fi
+  done
+  mkdir -p "${out}"
+  printf '%s' "${start}" >"${out}/failed_start.log"
+}
+
+# clear_run: remove from the run's folder what an earlier run has made, and nothing else.
+clear_run() {
+  mkdir -p "${out}"
+  rm -rf "${out}/ckpt" "${out}/result"
+  rm -f "${log}" "${out}/failed_start.log" "${out}/${NETWORK}"*_1p_{perf,acc}.log \
+    "${out}"/{,train_}"${NETWORK}"*_1p_{perf,acc}_loss.txt
+  mkdir -p "${model_dir}"
+}
+
+# write_results: ModelZoo's result file, loss files and last lines.
+write_results() {
+  local fps step_ms loss accuracy=None
+  fps="$(value 'Final images/sec')"
+  step_ms="$(value 'Final step milliseconds')"
+  loss="$(value 'Final Loss')"
+  [[ "${suffix}" != acc ]] || accuracy="$(value 'Final PSNR')"
+  sed -n 's/^Loss : //p' "${log}" >"${out}/train_${case_name}_loss.txt"
+  cp "${out}/train_${case_name}_loss.txt" "${out}/${case_name}_loss.txt"   # RCAN's old name for it
+  cat >"${out}/${case_name}.log" <<RESULT
+Network = ${NETWORK}
+RankSize = 1
+BatchSize = ${batch_size}
+DeviceType = $(uname -m)
+CaseName = ${case_name}
+ActualFPS = ${fps}
+TrainAccuracy = ${accuracy}
+TrainingTime = ${step_ms}
+ActualLoss = ${loss}
+E2ETrainingTime = ${SECONDS}
+RESULT
+  cat <<RESULT
+------------------ Final result ------------------
+Final Performance images/sec : ${fps}
+Final Train Accuracy : ${accuracy}
+E2E Training Duration sec : ${SECONDS}
+Results : ${out}/${case_name}.log
+RESULT
+}
+
+# value NAME: the value of the training's last line 'NAME : value'; its absence is an error.
+value() {
+  local found
+  found="$(sed -n "s|^$1 : ||p" "${log}" | tail -n 1)"
+  [[ -n "${found}" ]] || die 1 "no '$1 : ' in ${log}: the run did not finish"
+  printf '%s' "${found}"
+}
+
+# lr_folder SPLIT: DIV2K's LR images of a split; nothing where they are to be made from the HR images.
+lr_folder() {
+  local folder="${data_path}/DIV2K_$1_LR_bicubic/X2"
+  [[ ! -d "${folder}" ]] || printf '%s' "${folder}"
+}
+
+# preset_steps: how many steps the preset trains; config.py knows.
+preset_steps() {
+  (cd "${ROOT}" && python3 -c 'import sys
+from model.config import PRESETS
+print(PRESETS.get(sys.argv[1], {"max_step": 1})["max_step"])' "${preset}")
+}
+
+# require_folder PATH: ModelZoo's data sets have a fixed layout.
+require_folder() {
+  [[ -d "$1" ]] || die 1 "[Error] no folder $1: --data_path must hold DIV2K_train_HR and, to measure PSNR, DIV2K_valid_HR"
+}
+
+# absolute PATH: the same path from any folder, which need not exist.
+absolute() {
+  case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "${PWD}/$1" ;; esac
+}
+
+# die STATUS MESSAGE: say what is wrong and end the script.
+die() {
+  printf '%s: %s\n' "${0##*/}" "$2" >&2
+  exit "$1"
+}
+
+# usage: print the calling script's own header comment.
+usage() {
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Train RCAN x2 on one device, measure its PSNR, report speed and accuracy.
+#
+#   bash test/train_full_1p.sh --data_path=DIR [--name=value ...]
+#
+#   --data_path=DIR        DIV2K_train_HR, DIV2K_valid_HR and, if they are there, their
+#                          DIV2K_*_LR_bicubic/X2; on a CPU the default is test/photos
+#   --preset=NAME          paper (default on an NPU and a GPU) or smoke (default on a CPU)
+#   --batch_size=16        patches a step; --batch is the same
+#   --max_step=N           steps to train; default: the preset's
+#   --learning_rate=R      default: the preset's
+#   --seed=0               of the initial weights and the patches
+#   --modeldir=DIR         where checkpoints go; default: ckpt/ in the results' folder
+#   --save_interval=N      steps between two checkpoints
+#   --precision_mode=MODE, --loss_scale=N|dynamic, --profiling=True, --over_dump=True,
+#   --data_dump_flag=True, --data_dump_step=0|5|10-20
+#                          what only an NPU can do; refused elsewhere
+#
+# The device is number $ASCEND_DEVICE_ID (default 0) of the kind that is there; RCAN_DEVICE_KIND=cpu
+# forces one.  Results: test/output/<device>/.  Exit status: the training's own where it fails.
+
+set -euo pipefail
+# shellcheck source=test/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+main_1p acc '' "$@"
