@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags -> cases."""
+
+import argparse
+import os
+import re
+from typing import Optional, Sequence, Tuple
+
+from harness.errors import ConfigError
+from harness.records import PSNR, SPEED, Case, Metric
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+SCRIPTS = {
+    'performance': ('test/train_performance_1p.sh', SPEED),
+    'full': ('test/train_full_1p.sh', PSNR),
+}
+
+# No estimate but a bound: twice the slowest step that we know (paper preset, two cores).
+DEADLINE_S = 3600.0
+DEADLINE_STEP_S = 120.0
+PRESET_STEPS = 300  # no preset trains more by itself
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, like every other bad request."""
+
+    def error(self, message):
+        raise ConfigError(message)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read run_all.py's command line; raises ConfigError."""
+    parser = Parser(prog='run_all.py', allow_abbrev=False,
+                    description='Train RCAN with ModelZoo\'s scripts, judge speed and accuracy '
+                                'against baselines, write reports/summary.md.')
+    parser.add_argument('--device', type=_natural, default=0, metavar='N',
+                        help='number of the device (ASCEND_DEVICE_ID); default: %(default)s')
+    parser.add_argument('--kind', choices=('npu', 'gpu', 'cpu'),
+                        help='kind of device; default: the best that is there')
+    parser.add_argument('--cases', default=','.join(SCRIPTS), metavar='NAME,...',
+                        help='what to run; default: %(default)s')
+    parser.add_argument('--runs', type=_positive, default=1, metavar='N',
+                        help='runs of each case; default: %(default)s')
+    parser.add_argument('--preset', choices=('paper', 'smoke'),
+                        help='size of the network; default: smoke on a CPU, else paper')
+    parser.add_argument('--data_path', metavar='DIR',
+                        help='folder in DIV2K\'s layout; default on a CPU: test/photos')
+    parser.add_argument('--max_step', type=_positive, metavar='N',
+                        help='training steps; default: the script\'s')
+    parser.add_argument('--reports', default=os.path.join(ROOT, 'reports'), metavar='DIR',
+                        help='where reports go; default: reports/')
+    parser.add_argument('--strict', action='store_true',
+                        help='exit 4 where a verdict is INCONCLUSIVE, 5 where it is NO_BASELINE')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='print what would run, and run nothing')
+    return parser.parse_args(argv)
+
+
+def cases(args: argparse.Namespace) -> Tuple[Case, ...]:
+    """The cases asked for, in order; raises ConfigError for a name or folder that is not there."""
+    names = args.cases.split(',')
+    for name in names:
+        if name not in SCRIPTS:
+            raise ConfigError(f'unknown case {name!r}: one of {", ".join(SCRIPTS)}')
+    if len(set(names)) < len(names):
+        raise ConfigError(f'--cases {args.cases} names a case twice: use --runs for more runs')
+    if args.data_path and not os.path.isdir(args.data_path):
+        raise ConfigError(f'no folder at --data_path {args.data_path}')
+    return tuple(_case(name, *SCRIPTS[name], args) for name in names)
+
+
+def _case(name: str, script: str, metric: Metric, args: argparse.Namespace) -> Case:
+    flags = [f'--{flag}={value}' for flag, value in (
+        ('preset', args.preset),
+        ('data_path', args.data_path and os.path.abspath(args.data_path)),
+        ('max_step', args.max_step)) if value]
+    deadline_s = DEADLINE_S + DEADLINE_STEP_S * (args.max_step or PRESET_STEPS)
+    return Case(name, script, tuple(flags), metric, deadline_s)
+
+
+def _natural(text: str) -> int:
+    if not re.fullmatch('[0-9]{1,9}', text):
+        raise argparse.ArgumentTypeError(f'must be 0, 1, 2, ..., not {text!r}')
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not re.fullmatch('[0-9]{1,9}', text) or int(text) == 0:
+        raise argparse.ArgumentTypeError(f'must be 1 or more, not {text!r}')
+    return int(text)

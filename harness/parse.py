@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training log -> Measurement (pure).  Each pattern stands under the line that it reads."""
+
+import json
+import math
+import re
+import statistics
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+
+from harness.errors import ParseError
+from harness.records import Measurement, Progress
+
+WARMUP_STEPS = 5  # the first steps compile and fill caches: they say nothing about speed
+
+# 102 training step completed
+STEP = re.compile(r'(\d+) training step completed')
+# Loss : 4.8211           (also nan and inf: a diverged run must be seen, not skipped)
+LOSS = re.compile(r'Loss : (-?\d+\.\d+|nan|-?inf)')
+# Elpased time : 0.1234   (seconds of that step; the misspelling is the log's own)
+STEP_TIME = re.compile(r'Elpased time : (\d+\.\d+)')
+# Final PSNR : 33.4697    (decibel, mean over the test images)
+FINAL_PSNR = re.compile(r'Final PSNR : (\d+\.\d+)')
+# :::MLLOG {"time_ms": 1580000000000, "key": "run_start", "value": null, "metadata": {}, ...}
+EVENT = ':::MLLOG '
+
+REQUIRED = ('config', 'init_start', 'first_step_start', 'device', 'first_step_stop', 'run_stop')
+FIRST_COUNTS = ('init_start', 'init_stop')
+# The latest that has begun, last first.
+PHASES = (('eval_stop', 'done'), ('eval_start', 'evaluating'), ('run_stop', 'saved'),
+          ('first_step_stop', 'training'), ('first_step_start', 'compiling'),
+          ('init_start', 'loading'))
+PROGRESS_STEPS = 20  # the speed shown meanwhile is the median of so many
+
+# What the output of a failed run says -> what it means and what to do.
+CAUSES = (
+    (r'No module named .*npu_bridge|no Python package npu_bridge',
+     'npu_bridge is missing: install CANN\'s TF Adapter and source its set_env.sh'),
+    (r'the loss is (nan|-?inf)|^Loss : (nan|-?inf)$',
+     'the training diverged: lower the learning rate, or check the loss scale'),
+    (r'ResourceExhausted|OOM when allocating|MemoryError|std::bad_alloc|Cannot allocate memory',
+     'the memory ran out: lower --batch_size, or free the device'),
+    (r'No space left on device', 'the disk is full: free some space'),
+    (r'ret is -8020|device is used|device is busy|resource busy',
+     'the device is busy: npu-smi info shows who uses it'),
+    (r'\[Error\] (para|no folder)|no folder of images|images cannot be used',
+     'the data set is missing or incomplete: see --data_path'),
+    (r'none of its operations was in the graph',
+     'the training ran on the CPU instead of the device'),
+    (r'\bkilled\b|status 137\b', 'something killed it, often the kernel for want of memory: '
+     'dmesg shows it'),
+)
+
+
+class Event(NamedTuple):
+    """One MLPerf line."""
+
+    time_ms: float
+    value: Any
+    metadata: Dict[str, Any]
+
+
+class TrainingLog:
+    """A log as far as it has been read; lines may come in any portions."""
+
+    def __init__(self):
+        self.steps: List[int] = []
+        self.losses: List[float] = []
+        self.seconds: List[float] = []
+        self.events: Dict[str, Event] = {}
+        self.psnr_db: Optional[float] = None
+        self.damaged = ''
+
+    def feed(self, lines: Iterable[str]) -> 'TrainingLog':
+        """Read more lines."""
+        for line in lines:
+            self._read(line.strip())
+        return self
+
+    def progress(self) -> Progress:
+        """How far the run is."""
+        config = self._value('config', {})
+        step_s = statistics.median(self.seconds[-PROGRESS_STEPS:]) if self.seconds else 0
+        return Progress(
+            phase=next((name for key, name in PHASES if key in self.events), 'starting'),
+            step=self.steps[-1] if self.steps else 0,
+            max_step=config.get('max_step', 0),
+            loss=self.losses[-1] if self.losses else None,
+            images_per_s=config.get('batch_size', 0) / step_s if step_s else None)
+
+    def measurement(self) -> Measurement:
+        """The metrics of a finished run.
+
+        Raises ParseError where the log stops early or contradicts itself: half a log is no
+        measurement.
+        """
+        self._require_undamaged()
+        self._require_finished()
+        config = self.events['config'].value
+        steady = [s for step, s in zip(self.steps, self.seconds) if step > WARMUP_STEPS]
+        step_s = statistics.median(steady) if steady else None
+        return Measurement(
+            config=config,
+            device_kind=self.events['device'].value,
+            steps=self.steps[-1],
+            step_seconds=tuple(self.seconds),
+            losses=tuple(self.losses),
+            step_s=step_s,
+            step_mad_s=statistics.median(abs(s - step_s) for s in steady) if step_s else None,
+            images_per_s=config['batch_size'] / step_s if step_s else None,
+            wall_images_per_s=(config['batch_size'] * (config['max_step'] - 1)
+                               / max(self._between_s('first_step_stop', 'run_stop'), 1e-3)),
+            first_step_s=self._between_s('first_step_start', 'first_step_stop'),
+            time_to_first_step_s=self._between_s('init_start', 'first_step_stop'),
+            final_loss=self.losses[-1],
+            psnr_db=self.psnr_db,
+            ssim=self.events['eval_accuracy'].metadata.get('ssim') if self.psnr_db else None,
+            bicubic_psnr_db=self._value('bicubic_psnr', None) if self.psnr_db else None)
+
+    def _read(self, line: str):
+        if line.startswith(EVENT):
+            self._read_event(line[len(EVENT):])
+        elif STEP.fullmatch(line):
+            self.steps.append(int(line.split()[0]))
+        elif LOSS.fullmatch(line):
+            self.losses.append(_number(line))
+        elif STEP_TIME.fullmatch(line):
+            self.seconds.append(_number(line))
+        elif FINAL_PSNR.fullmatch(line):
+            self.psnr_db = _number(line)
+
+    def _read_event(self, text: str):
+        try:
+            parsed = json.loads(text)
+            event = Event(float(parsed['time_ms']), parsed['value'], dict(parsed['metadata']))
+            key = str(parsed['key'])
+        except (ValueError, KeyError, TypeError):
+            self.damaged = self.damaged or f'{EVENT}{text[:80]}'
+            return
+        # The evaluation is a process of its own: what both write is the training's.
+        if key not in FIRST_COUNTS or key not in self.events:
+            self.events[key] = event
+
+    def _require_undamaged(self):
+        if self.damaged:
+            raise ParseError(f'damaged line: {self.damaged!r}')
+        if not self.events and not self.steps:
+            raise ParseError('the log holds no training: it is empty or of another program')
+        if not len(self.steps) == len(self.losses) == len(self.seconds):
+            raise ParseError(f'torn log: {len(self.steps)} steps, {len(self.losses)} losses, '
+                             f'{len(self.seconds)} step times')
+        bad = next((i for i, loss in enumerate(self.losses) if not math.isfinite(loss)), None)
+        if bad is not None:
+            raise ParseError(f'the loss is {self.losses[bad]} at step {self.steps[bad]}: '
+                             'the training diverged')
+
+    def _require_finished(self):
+        absent = [key for key in REQUIRED if key not in self.events]
+        if absent:
+            raise ParseError(f'the log stops early, at step {self.steps[-1] if self.steps else 0}: '
+                             f'no {", ".join(absent)}')
+        config = self.events['config'].value
+        expected = list(range(config['log_freq'], config['max_step'] + 1, config['log_freq']))
+        if self.steps != expected or not expected:
+            raise ParseError(f'{len(self.steps)} steps logged, {len(expected)} expected for '
+                             f'max_step {config["max_step"]} and log_freq {config["log_freq"]}')
+        if min(self.seconds) <= 0:
+            raise ParseError('a step of 0 seconds: too short for this log to time')
+        if 'eval_start' in self.events and self.psnr_db is None:
+            raise ParseError('the evaluation began and gave no Final PSNR')
+
+    def _value(self, key: str, default):
+        return self.events[key].value if key in self.events else default
+
+    def _between_s(self, start: str, stop: str) -> float:
+        return (self.events[stop].time_ms - self.events[start].time_ms) / 1000
+
+
+def diagnose(output: str) -> str:
+    """What the output of a failed run means, where we know it; else nothing."""
+    return next((meaning for pattern, meaning in CAUSES
+                 if re.search(pattern, output, re.M | re.I)), '')
+
+
+def _number(line: str) -> float:
+    return float(line.rsplit(' ', 1)[1])

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records -> summary.md: what happened, how sure it is, what to type next; then the details."""
+
+import os
+import statistics
+from typing import Any, List, Mapping, Optional, Sequence
+
+from harness import judge
+from harness.records import Metric, RunRecord, Status, Summary, Verdict
+
+# A sign beside every word, so that neither colour nor font has to carry it alone.
+SIGNS = {Status.PASS: '✅', Status.IMPROVED: '🚀', Status.NO_BASELINE: '🆕',
+         Status.INCONCLUSIVE: '❔', Status.REGRESSION: '❌', Status.INVALID: '⛔'}
+
+MEANING = {
+    Status.PASS: 'everything is as fast and as accurate as the baseline, within its limit',
+    Status.IMPROVED: 'something is better than the baseline and nothing is worse',
+    Status.NO_BASELINE: 'measured, but not everything has a baseline to compare with',
+    Status.INCONCLUSIVE: 'measured, but too noisy to call',
+    Status.REGRESSION: 'something is worse than the baseline by more than its limit',
+    Status.INVALID: 'something could not be measured, which says nothing about the code',
+}
+
+
+def to_markdown(summary: Summary) -> str:
+    """The whole report, in the order in which it is read."""
+    status = judge.headline(summary.verdicts)
+    sections = [
+        f'# {SIGNS[status]} {status.value}: RCAN on {summary.device.kind} {summary.device.index}',
+        _first_sentence(summary, status),
+        _gates(summary.verdicts),
+        '## Why\n\n' + '\n'.join(f'- **{v.case}** ({v.status.value}): {v.reason}'
+                                 for v in summary.verdicts),
+        _what_to_do(summary.verdicts),
+        *(_failure(r) for r in summary.records if r.fault),
+        _folded('All metrics', _all_metrics(summary.records)),
+        _folded('Environment', _environment(summary)),
+        _folded('How far to trust this', _trust(summary)),
+    ]
+    return '\n\n'.join(filter(None, sections)) + '\n'
+
+
+def closing_lines(summary: Summary, reports: str) -> List[str]:
+    """What the terminal says at the end: a line a case, then where to read on."""
+    return [*(f'{v.status.value:12} {v.case}: {v.reason}' for v in summary.verdicts),
+            f'report: {os.path.relpath(os.path.join(reports, "summary.md"))}']
+
+
+def _first_sentence(summary: Summary, status: Status) -> str:
+    stopped = (f' **The session was interrupted during {summary.interrupted}**: what came after '
+               'has not run.' if summary.interrupted else '')
+    return f'{MEANING[status].capitalize()}.{stopped}'
+
+
+def _gates(verdicts: Sequence[Verdict]) -> str:
+    return _table(
+        ('', 'case', 'metric', 'now', 'baseline', 'change (95 % interval)', 'limit', 'runs'),
+        [(f'{SIGNS[v.status]} {v.status.value}', v.case, v.metric.label,
+          _value(v.metric, v.value), _baseline_cell(v), _change_cell(v), _limit_cell(v),
+          f'{v.runs} / {len(v.baseline.values)}' if v.baseline else str(v.runs))
+         for v in verdicts])
+
+
+def _value(metric: Metric, value: Optional[float]) -> str:
+    return '-' if value is None else metric.value(value)
+
+
+def _baseline_cell(v: Verdict) -> str:
+    return _value(v.metric, statistics.median(v.baseline.values) if v.baseline else None)
+
+
+def _change_cell(v: Verdict) -> str:
+    c = v.comparison
+    return '-' if c is None else (f'{v.metric.change(c.difference)} '
+                                  f'({v.metric.change(c.low)} to {v.metric.change(c.high)})')
+
+
+def _limit_cell(v: Verdict) -> str:
+    return v.metric.change(-v.baseline.margin) if v.baseline else '-'
+
+
+def _what_to_do(verdicts: Sequence[Verdict]) -> str:
+    advice = [f'- **{v.case}**: {line}' for v in verdicts for line in v.advice]
+    return '## What to do\n\n' + ('\n'.join(advice) or 'Nothing.')
+
+
+def _failure(record: RunRecord) -> str:
+    lines = '\n'.join(record.last_lines).replace('```', "'''")
+    return (f'## {record.run.case.name}, run {record.run.index}: {record.fault}\n\n'
+            + _folded(f'The last {len(record.last_lines)} lines of its output',
+                      f'```text\n{lines}\n```'))
+
+
+def _all_metrics(records: Sequence[RunRecord]) -> str:
+    return _table(
+        ('run', 'seed', 'images/s', 'step (median ± MAD)', 'wall images/s', 'first step',
+         'time to first step', 'final loss', 'PSNR', 'SSIM', 'bicubic PSNR', 'peak memory',
+         'mean CPU', 'wall time'),
+        [_metrics_row(r) for r in records])
+
+
+def _metrics_row(r: RunRecord) -> List[str]:
+    m, load = r.measurement, r.load
+    return [
+        f'{r.run.case.name} {r.run.index}', str(r.run.seed),
+        _number(m and m.images_per_s, '.4g'),
+        f'{m.step_s * 1000:.1f} ± {m.step_mad_s * 1000:.1f} ms'
+        if m and m.step_s and m.step_mad_s is not None else '-',
+        _number(m and m.wall_images_per_s, '.4g'), _number(m and m.first_step_s, '.2f', ' s'),
+        _number(m and m.time_to_first_step_s, '.2f', ' s'), _number(m and m.final_loss, '.4f'),
+        _number(m and m.psnr_db, '.3f', ' dB'), _number(m and m.ssim, '.4f'),
+        _number(m and m.bicubic_psnr_db, '.3f', ' dB'),
+        _number(load and load.peak_memory_bytes / 2 ** 20, '.0f', ' MiB'),
+        _number(load and load.mean_cpu_percent, '.0f', ' %'),
+        f'{r.outcome.wall_s:.0f} s']
+
+
+def _environment(summary: Summary) -> str:
+    measured: Mapping[str, Any] = next((r.facts for r in summary.records if r.measurement), {})
+    rows = {**summary.machine, **measured, 'command': summary.command}
+    return _table(('what', 'here'), [(name, str(value)) for name, value in rows.items()
+                                     if name != 'seed' and value != ''])
+
+
+def _trust(summary: Summary) -> str:
+    lines = ['A run is the unit of evidence: one value a run, the median step time after the '
+             'first 5 steps, never single steps. The interval is the Student t prediction '
+             'interval, from the spread of the baseline\'s runs; a difference counts only where '
+             'it is beyond the limit as well.']
+    for v in summary.verdicts:
+        if v.comparison and v.baseline:
+            smallest = v.metric.change(-v.comparison.detectable)
+            lines.append(f'- {v.case}: with {v.runs} runs against {len(v.baseline.values)} '
+                         f'the smallest loss seen 4 times in 5 is {smallest} '
+                         f'(baseline {v.baseline.name}, {v.baseline.made}: {v.baseline.reason}).')
+    return '\n'.join(lines)
+
+
+def _folded(title: str, body: str) -> str:
+    return f'<details><summary>{title}</summary>\n\n{body}\n\n</details>' if body else ''
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = [head, ['---'] * len(head), *rows]
+    return '\n'.join('| ' + ' | '.join(_cell(c) for c in row) + ' |' for row in cells)
+
+
+def _cell(text: str) -> str:
+    return ' '.join(text.replace('|', '\\|').split())
+
+
+def _number(value: Any, form: str, unit: str = '') -> str:
+    return '-' if value is None else f'{value:{form}}{unit}'

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records -> CSV: results.csv, a row a run, and verdicts.csv, a row a gate."""
+
+from typing import Any, Dict, Iterable
+
+import pandas
+
+from harness.records import RunRecord, Summary, Verdict
+
+RUN_METRICS = ('images_per_s', 'step_s', 'step_mad_s', 'wall_images_per_s', 'first_step_s',
+               'time_to_first_step_s', 'final_loss', 'psnr_db', 'ssim', 'bicubic_psnr_db', 'steps')
+
+
+def results_csv(summary: Summary) -> str:
+    """A row a run; a metric that was not measured is empty."""
+    return _csv(_run_row(record) for record in summary.records)
+
+
+def verdicts_csv(summary: Summary) -> str:
+    """A row a gate; differences are shares for images/s and decibel for PSNR."""
+    return _csv(_verdict_row(verdict) for verdict in summary.verdicts)
+
+
+def _run_row(record: RunRecord) -> Dict[str, Any]:
+    measured, load = record.measurement, record.load
+    return {
+        'session': record.session, 'run': record.run.id, 'case': record.run.case.name,
+        'seed': record.run.seed, 'fault': record.fault,
+        **{name: getattr(measured, name, None) for name in RUN_METRICS},
+        'steps_per_s': 1 / measured.step_s if measured and measured.step_s else None,
+        'wall_s': round(record.outcome.wall_s, 3),
+        'peak_memory_mib': round(load.peak_memory_bytes / 2 ** 20, 1) if load else None,
+        'mean_cpu_percent': round(load.mean_cpu_percent, 1) if load else None,
+        'device': record.facts.get('device'), 'commit': record.facts.get('commit'),
+    }
+
+
+def _verdict_row(verdict: Verdict) -> Dict[str, Any]:
+    c, b = verdict.comparison, verdict.baseline
+    return {
+        'case': verdict.case, 'metric': verdict.metric.name, 'unit': verdict.metric.unit,
+        'verdict': verdict.status.value, 'value': verdict.value, 'runs': verdict.runs,
+        'baseline': c and c.baseline, 'difference': c and c.difference, 'low': c and c.low,
+        'high': c and c.high, 'margin': b and b.margin, 'baseline_runs': b and len(b.values),
+        'baseline_name': b and b.name, 'reason': verdict.reason,
+    }
+
+
+def _csv(rows: Iterable[Dict[str, Any]]) -> str:
+    return pandas.DataFrame(list(rows)).to_csv(index=False)

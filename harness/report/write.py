@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one writer: a reader never sees half a report."""
+
+import os
+import tempfile
+
+
+def write(path: str, text: str):
+    """Replace the file in one step, on the disk before it gets its name."""
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(prefix='.', suffix='.part', dir=folder)
+    try:
+        with open(descriptor, 'w', encoding='utf-8') as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        os.chmod(partial, 0o666 & ~_umask())  # mkstemp's files are closed to everybody else
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
