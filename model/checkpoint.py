@@ -26,7 +26,7 @@ def restore(session, config):
     Raises RequestError where there is no such checkpoint or where it is of another network.
     """
     prefix = config.pre_trained_model
-    if not tf.train.checkpoint_exists(prefix):
+    if not os.path.isfile(f'{prefix}.index'):
         raise RequestError(f'no checkpoint at {prefix}: give the prefix, without .index or .data')
     wanted = [v for v in network.variables()
               if config.load_tail_part or not v.name.startswith(network.TAIL)]
@@ -35,7 +35,8 @@ def restore(session, config):
     differ = [f'{v.op.name} is {stored[v.op.name]} there, {tuple(v.shape.as_list())} here'
               for v in wanted if stored.get(v.op.name, tuple(v.shape.as_list()))
               != tuple(v.shape.as_list())]
-    extra = [name for name in stored if name.startswith('RG') and '/Adam' not in name
+    ours = ('RG', 'up_sample') if config.load_tail_part else ('RG',)
+    extra = [name for name in stored if name.startswith(ours) and '/Adam' not in name
              and name not in {v.op.name for v in network.variables()}]
     if missing or differ or extra:
         raise RequestError(

@@ -6,6 +6,7 @@ Names and defaults are those of ModelZoo's RCAN, so that its users' commands go 
 
 import argparse
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Optional, Sequence
 
@@ -105,6 +106,8 @@ class TrainConfig:
         _check(self.chop_shave >= 0, f'chop_shave must be 0 or more, not {self.chop_shave}')
         _check(self.test_batch == 1, f'test_batch must be 1, not {self.test_batch}: test images '
                'differ in size, so they are measured one by one')
+        _check(self.loss_scale in ('', 'dynamic') or _at_least_one(self.loss_scale),
+               f'loss_scale must be dynamic or a number, 1 or more, not {self.loss_scale}')
         needs_model = self.fine_tuning or self.mode != 'train'
         _check(bool(self.pre_trained_model) == needs_model,
                'pre_trained_model is missing: give the prefix of a checkpoint' if needs_model else
@@ -143,6 +146,13 @@ def _boolean(text: str) -> bool:
         return {'true': True, 'false': False}[text.lower()]
     except KeyError:
         raise argparse.ArgumentTypeError(f'must be True or False, not {text!r}') from None
+
+
+def _at_least_one(text: str) -> bool:
+    try:
+        return 1 <= float(text) < math.inf
+    except ValueError:
+        return False
 
 
 def _one_of(name: str, value, allowed: tuple):

@@ -10,7 +10,7 @@ import hashlib
 import os
 import uuid
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -36,10 +36,9 @@ def load_pairs(hr_folder: str, lr_folder: str, scale: int, cache: str) -> List[P
     """
     if not lr_folder:
         lr_folder = degrade.cached_lr(_folder(hr_folder), scale, cache)
-    lr_files = {_stem(path): path for path in images.image_files(_folder(lr_folder))}
+    lr_files = _by_name(lr_folder)
     pairs, faults = [], []
-    for hr_file in images.image_files(_folder(hr_folder)):
-        name = _stem(hr_file)
+    for name, hr_file in _by_name(hr_folder).items():
         lr_file = lr_files.get(f'{name}x{scale}') or lr_files.get(name)
         try:
             if lr_file is None:
@@ -154,6 +153,16 @@ def _require_sizes(pair: Pair, scale: int, hr_file: str, lr_file: str):
     if list(pair.lr.shape[:2]) != expected:
         raise RequestError(f'{lr_file} is {pair.lr.shape[1]}x{pair.lr.shape[0]}, but {hr_file} at '
                            f'scale {scale} needs {expected[1]}x{expected[0]}')
+
+
+def _by_name(folder: str) -> Dict[str, str]:
+    """Name without extension -> path of every image; raises RequestError for two of one name."""
+    files = {}
+    for path in images.image_files(_folder(folder)):
+        twin = files.setdefault(_stem(path), path)
+        if twin != path:
+            raise RequestError(f'{twin} and {path} have the same name: keep one of them')
+    return files
 
 
 def _folder(path: str) -> str:

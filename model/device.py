@@ -30,7 +30,9 @@ class Device(NamedTuple):
 def device(config) -> Device:
     """The device of --device_kind; raises RequestError where it cannot do what is asked."""
     chosen = DEVICES[config.device_kind]
-    if chosen.kind != 'npu':
+    if chosen.kind == 'npu':
+        _import_npu_bridge()
+    else:
         _refuse_npu_features(config)
     if chosen.kind == 'gpu' and not tf.test.is_gpu_available():
         raise RequestError('--device_kind gpu, but TensorFlow finds no GPU: check nvidia-smi, CUDA '
@@ -49,7 +51,6 @@ def count_evidence(chosen: Device, partition_graphs) -> int:
 
 def npu_session_config(config) -> tf.ConfigProto:
     """NpuOptimizer with its parameters in their field types: a wrong type is ignored silently."""
-    _import_npu_bridge()
     proto = tf.ConfigProto(allow_soft_placement=True)
     proto.graph_options.rewrite_options.remapping = RewriterConfig.OFF
     proto.graph_options.rewrite_options.memory_optimization = RewriterConfig.OFF

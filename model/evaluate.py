@@ -41,14 +41,14 @@ def measure(upscale: Forward, pairs: Sequence[data.Pair], config, log) -> Tuple[
                        metrics.ssim_y(sr, pair.hr, config.scale)))
         bicubic_db.append(metrics.psnr_y(degrade.upscale(pair.lr, config.scale), pair.hr,
                                          config.scale))
-        log(progress.quality_line(pair.name, *scores[-1]))
+        log(progress.quality_line(*scores[-1], pair.name))
         if config.save_test_result:
             images.write_png(_result_file(config, pair.name), sr)
     psnr_db, ssim = np.mean(scores, axis=0)
     log(progress.event('bicubic_psnr', float(np.mean(bicubic_db)), images=len(pairs)))
     log(progress.event('eval_accuracy', float(psnr_db), ssim=float(ssim), images=len(pairs)))
     log(progress.stop('eval'))
-    log(progress.quality_line(config.test_set, psnr_db, ssim))
+    log(progress.quality_line(psnr_db, ssim, f'{config.test_set} ({len(pairs)} images)'))
     return psnr_db, float(np.mean(bicubic_db))
 
 

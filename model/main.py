@@ -6,8 +6,9 @@ import sys
 import warnings
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# Python put model/ itself there, where our modules would hide others of the same name.
-sys.path[0] = ROOT
+if __name__ == '__main__':
+    # Python put model/ itself there, where our modules would hide others of the same name.
+    sys.path[0] = ROOT
 
 from model import config as configuration  # noqa: E402
 from model import data, images, progress  # noqa: E402
@@ -98,3 +99,6 @@ if __name__ == '__main__':
     except ModelError as e:
         print(f'main.py: {e}', file=sys.stderr)
         sys.exit(2 if isinstance(e, RequestError) else 1)
+    except OSError as e:    # a folder that cannot be made, a disk that is full
+        print(f'main.py: {e}', file=sys.stderr)
+        sys.exit(1)

@@ -68,4 +68,4 @@ def _conv(x, filters, size, name):
         uniform = tf.random_uniform_initializer(-limit, limit)
         weights = tf.get_variable('filter', [size, size, channels, filters], initializer=uniform)
         bias = tf.get_variable('bias', [filters], initializer=uniform)
-        return tf.nn.conv2d(x, weights, strides=1, padding='SAME') + bias
+        return tf.nn.bias_add(tf.nn.conv2d(x, weights, strides=1, padding='SAME'), bias)

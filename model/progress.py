@@ -21,9 +21,9 @@ def step_lines(step: int, loss: float, step_s: float) -> str:
             f'Elpased time : {step_s:.6f}')
 
 
-def quality_line(name: str, psnr_db: float, ssim: float) -> str:
+def quality_line(psnr_db: float, ssim: float, of: str) -> str:
     """One line an image, and one for the set."""
-    return f'{name} Y_PSNR : {psnr_db:.4f} SSIM : {ssim:.4f}'
+    return f'Y_PSNR : {psnr_db:.4f} SSIM : {ssim:.4f} {of}'
 
 
 def accuracy_lines(psnr_db: float, bicubic_db: float) -> str:
