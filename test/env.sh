@@ -29,6 +29,7 @@ _rcan_has_npu_bridge() (
 sys.exit(importlib.util.find_spec("npu_bridge") is None)'
 )
 
+# shellcheck disable=SC2031  # what the look for npu_bridge sets is meant to be lost
 export ASCEND_DEVICE_ID="${ASCEND_DEVICE_ID:-0}"
 export RCAN_DEVICE_KIND="${RCAN_DEVICE_KIND:-$(_rcan_device_kind)}"
 case "${RCAN_DEVICE_KIND}" in
