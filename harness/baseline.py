@@ -86,7 +86,7 @@ def _load(path: str) -> Baseline:
         return Baseline(name, stored['case'], METRICS[stored['metric']],
                         tuple(map(float, stored['values'])), dict(stored['match']),
                         float(stored['margin']), stored['made'], stored['reason'])
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as e:
         raise ConfigError(f'{path} is no baseline ({type(e).__name__}: {e}): restore it with git, '
                           'or remove it') from e
 

@@ -15,12 +15,12 @@ class Kind(NamedTuple):
 
     name: str
     visible: str                     # the variable that hides all devices but one
-    passes: Tuple[str, ...]          # prefixes of variables that its software reads
+    passes: Tuple[str, ...]          # variables that its software reads; NAME_: all that begin so
 
 
 KINDS = {k.name: k for k in (
     Kind('npu', 'ASCEND_DEVICE_ID', ('ASCEND_', 'JOB_ID', 'RANK_', 'HCCL_', 'TE_', 'GE_',
-                                     'TOOLCHAIN_HOME')),
+                                     'TOOLCHAIN_HOME', 'TFPLUGIN_INSTALL_PATH')),
     Kind('gpu', 'CUDA_VISIBLE_DEVICES', ('CUDA_', 'NVIDIA_')),
     Kind('cpu', 'ASCEND_DEVICE_ID', ()),
 )}
@@ -42,7 +42,8 @@ def environment(chosen: Device, caller: Mapping[str, str], threads: int) -> Dict
     """The variables of a run: an allow-list of the caller's, then what we control."""
     kind = KINDS[chosen.kind]
     kept = {name: value for name, value in caller.items()
-            if name.startswith(ALWAYS + kind.passes)}
+            if any(name == known or known.endswith('_') and name.startswith(known)
+                   for known in ALWAYS + kind.passes)}
     return {**kept,
             'ASCEND_DEVICE_ID': str(chosen.index), kind.visible: str(chosen.index),
             'RCAN_DEVICE_KIND': chosen.kind, 'OMP_NUM_THREADS': str(threads)}

@@ -2,6 +2,7 @@
 """Runs + baselines -> Verdict with a sentence (pure)."""
 
 import math
+import shlex
 import statistics
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
@@ -31,11 +32,12 @@ def judge(case: Case, records: Sequence[RunRecord], baselines: Sequence[Baseline
                        f'No statement about the code: {reason}.', _after_fault(records),
                        _median(values), len(values))
     facts = records[0].facts
+    command = _command(case, facts)
     candidates = [b for b in baselines if (b.case, b.metric) == (case.name, case.metric)]
     matching = [b for b in candidates if not differing(b, facts)]
     if not matching:
-        return _without_baseline(case, values, candidates, facts)
-    return _against(case, values, matching[0])
+        return _without_baseline(case, values, candidates, facts, command)
+    return _against(case, values, matching[0], command)
 
 
 def fault(planned: PlannedRun, device: Device, measurement: Measurement) -> str:
@@ -93,7 +95,7 @@ def _evidence(metric: Metric, records: Sequence[RunRecord]) -> Tuple[List[float]
     return values, faults
 
 
-def _against(case: Case, values: List[float], baseline: Baseline) -> Verdict:
+def _against(case: Case, values: List[float], baseline: Baseline, command: str) -> Verdict:
     metric = case.metric
     interval = stats.prediction_interval(*(tuple(map(metric.scaled, side))
                                            for side in (values, baseline.values)))
@@ -104,14 +106,14 @@ def _against(case: Case, values: List[float], baseline: Baseline) -> Verdict:
             f'{metric.value(value)} against {metric.value(expected)}, but the baseline '
             f'{baseline.name} has {len(baseline.values)} runs: too few to know its spread.',
             (f'Make it from {stats.SHORT_HISTORY} runs or more: '
-             + _learn(case), 'or run at least 3 times with a baseline of 3: --runs 3'),
+             + _learn(command), 'or run at least 3 times with a baseline of 3: --runs 3'),
             value, len(values), baseline)
     comparison = Comparison(value, expected, difference=metric.unscaled(interval.difference),
                             low=metric.unscaled(interval.low), high=metric.unscaled(interval.high),
                             detectable=-metric.unscaled(-interval.detectable))
     status = _status(comparison, baseline.margin)
     return Verdict(case.name, metric, status, _sentence(metric, status, comparison, baseline),
-                   _advice(case, status, values, comparison, baseline), value, len(values),
+                   _advice(status, values, comparison, baseline, command), value, len(values),
                    baseline, comparison)
 
 
@@ -141,31 +143,34 @@ def _sentence(metric: Metric, status: Status, c: Comparison, baseline: Baseline)
     }[status]
 
 
-def _advice(case: Case, status: Status, values: Sequence[float], c: Comparison,
-            baseline: Baseline) -> Tuple[str, ...]:
+def _advice(status: Status, values: Sequence[float], c: Comparison, baseline: Baseline,
+            command: str) -> Tuple[str, ...]:
     if status is Status.IMPROVED:
         return ('If this is meant to last, make it the baseline: '
-                'python -m harness baseline promote --reason "..."',)
+                '`python -m harness baseline promote --reason "..."`',)
     if status is Status.REGRESSION:
-        return (f'Run it again to be sure: {_command(case, max(3, len(values)))}',
+        return (f'Run it again to be sure: `{command} --runs {max(3, len(values))}`',
                 'Then look at the last changes of the code and of the environment below.')
     if status is Status.INCONCLUSIVE:
-        return (_more_runs(case, c, baseline),)
+        return (_more_runs(c, baseline, command),)
     return ()
 
 
-def _more_runs(case: Case, c: Comparison, baseline: Baseline) -> str:
-    # The difference stays; the interval shrinks until it is clear of the limit on one side.
-    slack = abs(c.difference + baseline.margin)
-    runs = stats.runs_to_decide([baseline.metric.scaled(v) for v in baseline.values], slack)
+def _more_runs(c: Comparison, baseline: Baseline, command: str) -> str:
+    # The difference stays; the interval shrinks until it is clear of what it has to be clear of:
+    # zero where the difference is a regression's, else the limit.
+    metric = baseline.metric
+    difference, limit = (metric.rescaled(x) for x in (c.difference, -baseline.margin))
+    slack = -difference if c.difference <= -baseline.margin else difference - limit
+    runs = stats.runs_to_decide([metric.scaled(v) for v in baseline.values], slack)
     if runs is None:
         return ('More runs alone will not decide it: make a baseline with more runs on a quieter '
-                f'machine: {_learn(case)}')
-    return f'{runs} runs would decide it, if the difference stays: {_command(case, runs)}'
+                f'machine: {_learn(command)}')
+    return f'{runs} runs would decide it, if the difference stays: `{command} --runs {runs}`'
 
 
 def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[Baseline],
-                      facts: Mapping[str, Any]) -> Verdict:
+                      facts: Mapping[str, Any], command: str) -> Verdict:
     value = statistics.median(values)
     nearest = min(candidates, key=lambda b: len(differing(b, facts)), default=None)
     reason = f'{case.metric.value(value)} measured; '
@@ -173,7 +178,7 @@ def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[
                f'no baseline may be compared with it. The nearest, {nearest.name}, differs in '
                f'{", ".join(differing(nearest, facts))}.')
     return Verdict(case.name, case.metric, Status.NO_BASELINE, reason,
-                   (f'Make one: {_learn(case)}',), value, len(values))
+                   (f'Make one: {_learn(command)}',), value, len(values))
 
 
 def _after_fault(records: Sequence[RunRecord]) -> Tuple[str, ...]:
@@ -181,13 +186,15 @@ def _after_fault(records: Sequence[RunRecord]) -> Tuple[str, ...]:
         'Mend it and run again.',)
 
 
-def _command(case: Case, runs: int) -> str:
-    return f'python harness/run_all.py --cases {case.name} --runs {runs}'
+def _command(case: Case, facts: Mapping[str, Any]) -> str:
+    """The command that measures this case again, the same way on the same device."""
+    return ' '.join(['python harness/run_all.py', f'--device {facts["device"].split(":")[1]}',
+                     f'--cases {case.name}', *map(shlex.quote, case.flags)])
 
 
-def _learn(case: Case) -> str:
-    return (f'{_command(case, 10)} && python -m harness baseline promote --reason "first baseline '
-            'of this machine"')
+def _learn(command: str) -> str:
+    return (f'`{command} --runs 10 && python -m harness baseline promote '
+            '--reason "first baseline of this machine"`')
 
 
 def _median(values: Sequence[float]) -> Optional[float]:

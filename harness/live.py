@@ -24,7 +24,7 @@ class View:
         self._said_at = -INTERVAL_S
         self._said_phase = ''
         self._bar = Bar(
-            TextColumn('{task.description}'), BarColumn(bar_width=None),
+            TextColumn('{task.description}', markup=False), BarColumn(bar_width=None),
             TextColumn('{task.completed:.0f}/{task.total:.0f} steps'),
             TextColumn('{task.fields[figures]}'),
             TimeElapsedColumn(), TextColumn('left'), TimeRemainingColumn(),

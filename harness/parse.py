@@ -13,18 +13,20 @@ from harness.records import Measurement, Progress
 WARMUP_STEPS = 5  # the first steps compile and fill caches: they say nothing about speed
 
 # 102 training step completed
-STEP = re.compile(r'(\d+) training step completed')
+STEP = re.compile(r'([0-9]{1,15}) training step completed')
 # Loss : 4.8211           (also nan and inf: a diverged run must be seen, not skipped)
-LOSS = re.compile(r'Loss : (-?\d+\.\d+|nan|-?inf)')
+LOSS = re.compile(r'Loss : (-?[0-9]+\.[0-9]+|nan|-?inf)')
 # Elpased time : 0.1234   (seconds of that step; the misspelling is the log's own)
-STEP_TIME = re.compile(r'Elpased time : (\d+\.\d+)')
+STEP_TIME = re.compile(r'Elpased time : ([0-9]+\.[0-9]+)')
 # Final PSNR : 33.4697    (decibel, mean over the test images)
-FINAL_PSNR = re.compile(r'Final PSNR : (\d+\.\d+)')
+FINAL_PSNR = re.compile(r'Final PSNR : ([0-9]+\.[0-9]+)')
 # :::MLLOG {"time_ms": 1580000000000, "key": "run_start", "value": null, "metadata": {}, ...}
 EVENT = ':::MLLOG '
 
 REQUIRED = ('config', 'init_start', 'first_step_start', 'device', 'first_step_stop', 'run_stop')
 FIRST_COUNTS = ('init_start', 'init_stop')
+EVALUATED = ('eval_start', 'eval_accuracy', 'eval_stop')
+COUNTS = ('batch_size', 'max_step', 'log_freq')  # of the configuration: what is computed with
 # The latest that has begun, last first.
 PHASES = (('eval_stop', 'done'), ('eval_start', 'evaluating'), ('run_stop', 'saved'),
           ('first_step_stop', 'training'), ('first_step_start', 'compiling'),
@@ -95,6 +97,7 @@ class TrainingLog:
         """
         self._require_undamaged()
         self._require_finished()
+        self._require_whole_evaluation()
         config = self.events['config'].value
         steady = [s for step, s in zip(self.steps, self.seconds) if step > WARMUP_STEPS]
         step_s = statistics.median(steady) if steady else None
@@ -133,7 +136,8 @@ class TrainingLog:
             parsed = json.loads(text)
             event = Event(float(parsed['time_ms']), parsed['value'], dict(parsed['metadata']))
             key = str(parsed['key'])
-        except (ValueError, KeyError, TypeError):
+            _require_usable(key, event)
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
             self.damaged = self.damaged or f'{EVENT}{text[:80]}'
             return
         # The evaluation is a process of its own: what both write is the training's.
@@ -158,15 +162,31 @@ class TrainingLog:
         if absent:
             raise ParseError(f'the log stops early, at step {self.steps[-1] if self.steps else 0}: '
                              f'no {", ".join(absent)}')
-        config = self.events['config'].value
-        expected = list(range(config['log_freq'], config['max_step'] + 1, config['log_freq']))
-        if self.steps != expected or not expected:
-            raise ParseError(f'{len(self.steps)} steps logged, {len(expected)} expected for '
-                             f'max_step {config["max_step"]} and log_freq {config["log_freq"]}')
-        if min(self.seconds) <= 0:
-            raise ParseError('a step of 0 seconds: too short for this log to time')
-        if 'eval_start' in self.events and self.psnr_db is None:
-            raise ParseError('the evaluation began and gave no Final PSNR')
+        status = self.events['run_stop'].metadata.get('status')
+        if status != 'success':
+            raise ParseError(f'the training ended with status {status!r}')
+        _, max_step, log_freq = (self.events['config'].value[name] for name in COUNTS)
+        expected = max_step // log_freq
+        if not 0 < expected == len(self.steps):
+            raise ParseError(f'{len(self.steps)} steps logged, {expected} expected for '
+                             f'max_step {max_step} and log_freq {log_freq}')
+        for i, step in enumerate(self.steps, 1):
+            if step != i * log_freq:
+                raise ParseError(f'step {step} is logged where step {i * log_freq} belongs')
+        impossible = [s for s in self.seconds if not 0 < s < math.inf]
+        if impossible:
+            raise ParseError(f'a step of {impossible[0]:g} seconds cannot be: nothing was timed')
+
+    def _require_whole_evaluation(self):
+        if 'eval_start' not in self.events and self.psnr_db is None:
+            return
+        absent = [key for key in EVALUATED if key not in self.events]
+        absent += ['Final PSNR'] if self.psnr_db is None else []
+        if absent:
+            raise ParseError(f'the evaluation stops early: no {", ".join(absent)}')
+        measured = self.events['eval_accuracy'].value
+        if not abs(self.psnr_db - measured) < 1e-4:  # the line has four decimals
+            raise ParseError(f'Final PSNR is {self.psnr_db}, but {measured} was measured')
 
     def _value(self, key: str, default):
         return self.events[key].value if key in self.events else default
@@ -179,6 +199,22 @@ def diagnose(output: str) -> str:
     """What the output of a failed run means, where we know it; else nothing."""
     return next((meaning for pattern, meaning in CAUSES
                  if re.search(pattern, output, re.M | re.I)), '')
+
+
+def _require_usable(key: str, event: Event):
+    """Raise KeyError, TypeError or ValueError where an event lacks what is computed with."""
+    if not math.isfinite(event.time_ms):
+        raise ValueError('no time')
+    if key == 'config' and not all(_is_count(event.value[name]) for name in COUNTS):
+        raise ValueError('no counts')
+    if key in ('eval_accuracy', 'bicubic_psnr') and not isinstance(event.value, float):
+        raise TypeError('no decibel')
+    if key == 'eval_accuracy' and not isinstance(event.metadata['ssim'], float):
+        raise TypeError('no SSIM')
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2 ** 31
 
 
 def _number(line: str) -> float:

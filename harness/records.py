@@ -18,6 +18,18 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Session:
+    """What all runs of one call of the main job share."""
+
+    id: str
+    command: str
+    device: Device
+    variables: Mapping[str, str]          # the environment of every run
+    machine: Mapping[str, Any]
+    reports: str                          # folder
+
+
+@dataclass(frozen=True)
 class Metric:
     """What a case is judged by; higher is better for both that we have."""
 
@@ -34,6 +46,10 @@ class Metric:
     def unscaled(self, difference: float) -> float:
         """A difference on that scale as a share, or in the unit."""
         return math.expm1(difference) if self.relative else difference
+
+    def rescaled(self, difference: float) -> float:
+        """The inverse of unscaled()."""
+        return math.log1p(difference) if self.relative else difference
 
     def change(self, difference: float) -> str:
         """A difference in words: -3.1 % or -0.12 dB."""
@@ -105,6 +121,7 @@ class Outcome:
     log_path: str              # the training log; empty where this run wrote none
     output_path: str           # all that the script printed
     interrupted: bool = False  # by whoever sat before it, not by its deadline
+    picture_path: str = ''     # LR, bicubic, RCAN and HR side by side; empty: not evaluated
 
 
 @dataclass(frozen=True)

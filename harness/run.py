@@ -35,20 +35,19 @@ def run(planned: PlannedRun, device: Device, environment: Mapping[str, str], roo
                 time.sleep(POLL_S)
                 returncode = process.poll()
                 watch(process.pid, tail.new_lines())
-                fault = _overdue(planned, time.monotonic() - started, tail.silent_s())
+                if returncode is None:
+                    fault = _overdue(planned, time.monotonic() - started, tail.silent_s())
         except KeyboardInterrupt:
             fault = f'interrupted after {time.monotonic() - started:.0f} s'
             interrupted = True
         finally:
             _stop_group(process)
+        log_path = tail.keep(folder)
     if returncode:
         fault = fault or f'exit status {returncode}'
-    log_path = ''
-    if tail.found:
-        log_path = os.path.join(folder, os.path.basename(written))
-        shutil.copyfile(written, log_path)
+    picture = os.path.join(os.path.dirname(written), 'result', 'comparison.png')
     return Outcome(returncode, fault, started_unix_s, time.monotonic() - started, log_path,
-                   output_path, interrupted)
+                   output_path, interrupted, _keep(picture, folder) if log_path else '')
 
 
 def ask(argv: Sequence[str], root: str) -> str:
@@ -77,11 +76,6 @@ class LogTail:
         if self.file:
             self.file.close()
 
-    @property
-    def found(self) -> bool:
-        """True once this run's log is there."""
-        return self.file is not None
-
     def new_lines(self) -> List[str]:
         """The whole lines that have come since the last call."""
         if not self.file and not self._open():
@@ -93,6 +87,17 @@ class LogTail:
         *whole, self.partial = (self.partial + read).split(b'\n')
         return [line.decode('utf-8', 'replace') for line in whole]
 
+    def keep(self, folder: str) -> str:
+        """Copy the log to a folder, be it replaced meanwhile; empty where none was written."""
+        if not self.file and not self._open():
+            return ''
+        assert self.file
+        self.file.seek(0)
+        kept = os.path.join(folder, os.path.basename(self.path))
+        with open(kept, 'wb') as f:
+            shutil.copyfileobj(self.file, f)
+        return kept
+
     def silent_s(self) -> float:
         """Seconds since the log has last grown."""
         return time.monotonic() - self.last_growth
@@ -100,7 +105,12 @@ class LogTail:
     def _open(self) -> bool:
         if _state(self.path) not in (self.other, None):
             self.file = open(self.path, 'rb')
-        return self.found
+        return self.file is not None
+
+
+def _keep(path: str, folder: str) -> str:
+    """Copy a file to a folder; empty where there is none."""
+    return shutil.copy(path, folder) if os.path.exists(path) else ''
 
 
 def _state(path: str):

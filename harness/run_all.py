@@ -5,10 +5,11 @@
 """
 
 import os
+import shlex
 import signal
 import sys
 import time
-from typing import List
+from typing import List, Optional, Sequence, Tuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if __name__ == '__main__':
@@ -30,8 +31,18 @@ from harness import (  # noqa: E402
     store,
     telemetry,
 )
-from harness.errors import HarnessError, ParseError  # noqa: E402
-from harness.records import Device, PlannedRun, RunRecord, Summary  # noqa: E402
+from harness.errors import HarnessError, ParseError, RunError  # noqa: E402
+from harness.records import (  # noqa: E402
+    Baseline,
+    Case,
+    Device,
+    Measurement,
+    Outcome,
+    PlannedRun,
+    RunRecord,
+    Session,
+    Summary,
+)
 from harness.report import markdown  # noqa: E402
 
 LAST_LINES = 20
@@ -42,41 +53,40 @@ def main(argv=None) -> int:
     args = config.parse_args(argv)
     cases = config.cases(args)
     baselines = baseline.load_all()
-    chosen = device.device(args.kind or ask(device.DETECT), args.device)
-    threads = machine.usable_cpus()
-    variables = device.environment(chosen, os.environ, threads)
-    session = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime()) + f'-{chosen.kind}{chosen.index}'
-    planned = plan.plan(cases, args.runs, session)
+    session = open_session(args, sys.argv[1:] if argv is None else argv)
+    planned = plan.plan(cases, args.runs, session.id)
     if args.dry_run:
-        print(plan.describe(planned, chosen, variables))
+        print(plan.describe(planned, session.device, session.variables))
         return 0
 
-    here = machine.machine(chosen, threads, ask)
     records: List[RunRecord] = []
-
-    def summary() -> Summary:
-        begun = cases if len(records) == len(planned) or interrupted(records) else [
-            c for c in cases if any(r.run.case == c for r in records)]
-        verdicts = tuple(judge.judge(c, [r for r in records if r.run.case == c], baselines)
-                         for c in begun)
-        return Summary(session, ' '.join(['run_all.py', *(argv or sys.argv[1:])]), chosen, here,
-                       verdicts, tuple(records), interrupted(records))
-
     with live.View(len(planned)) as view:
         for next_run in planned:
-            records.append(measure(next_run, session, chosen, variables, here, args.reports, view))
-            store.save_run(args.reports, records[-1])
+            records.append(measure(next_run, session, view))
+            store.save_run(session.reports, records[-1])
             # After every run: a later crash must not cost the earlier results.
-            store.save_reports(args.reports, summary())
-            if interrupted(records):
+            store.save_reports(session.reports, summarize(session, cases, records, baselines))
+            if records[-1].outcome.interrupted:
                 break
-    for line in markdown.closing_lines(summary(), args.reports):
-        print(line)
-    return 130 if interrupted(records) else judge.exit_status(summary().verdicts, args.strict)
+    summary = summarize(session, cases, records, baselines)
+    print('\n'.join(markdown.closing_lines(summary, session.reports)))
+    return 130 if summary.interrupted else judge.exit_status(summary.verdicts, args.strict)
 
 
-def measure(planned: PlannedRun, session: str, chosen: Device, variables, here, reports: str,
-            view: live.View) -> RunRecord:
+def open_session(args, argv: Sequence[str]) -> Session:
+    """What all runs share: the device, its environment, the machine."""
+    chosen = device.device(args.kind or ask(device.DETECT), args.device)
+    threads = machine.usable_cpus()
+    return Session(
+        id=time.strftime('%Y%m%dT%H%M%SZ', time.gmtime()) + f'-{chosen.kind}{chosen.index}',
+        command=' '.join(map(shlex.quote, ['run_all.py', *argv])),
+        device=chosen,
+        variables=device.environment(chosen, os.environ, threads),
+        machine=machine.machine(chosen, threads, ask),
+        reports=os.path.relpath(args.reports))
+
+
+def measure(planned: PlannedRun, session: Session, view: live.View) -> RunRecord:
     """One run through its stages; a failure of its own makes it no measurement, not our crash."""
     view.begin(planned)
     sampler, log = telemetry.Sampler(), parse.TrainingLog()
@@ -85,31 +95,55 @@ def measure(planned: PlannedRun, session: str, chosen: Device, variables, here, 
         sampler.sample(pid)
         view.update(planned, log.feed(lines).progress())
 
-    folder = store.make_run_folder(reports, planned.id)
-    outcome = run.run(planned, chosen, variables, ROOT, folder, watch)
+    folder = store.make_run_folder(session.reports, planned.id)
+    try:
+        outcome = run.run(planned, session.device, session.variables, ROOT, folder, watch)
+    except RunError as e:
+        outcome = Outcome(None, str(e), time.time(), 0.0, '', os.path.join(folder, 'output.log'))
     output = store.read(outcome.output_path)
-    measurement, fault = None, outcome.fault
-    if fault:
+    measurement, fault = evaluate(planned, session.device, outcome)
+    if outcome.fault:
         fault = '; '.join(filter(None, (f'{fault} while {log.progress().phase}',
                                         parse.diagnose(output))))
-    else:
-        try:
-            measurement = parse.TrainingLog().feed(store.lines(outcome.log_path)).measurement()
-            fault = judge.fault(planned, chosen, measurement)
-        except ParseError as e:
-            fault = str(e)
-    facts = machine.facts(here, measurement) if measurement else here
-    return RunRecord(session, planned, outcome, sampler.load(), measurement, fault, facts,
-                     tuple(output.splitlines()[-LAST_LINES:]) if fault else ())
+    return RunRecord(
+        session.id, planned, outcome, sampler.load(), measurement, fault,
+        facts=machine.facts(session.machine, measurement) if measurement else session.machine,
+        last_lines=tuple(output.splitlines()[-LAST_LINES:]) if fault else ())
 
 
-def interrupted(records) -> str:
+def evaluate(planned: PlannedRun, chosen: Device,
+             outcome: Outcome) -> Tuple[Optional[Measurement], str]:
+    """What a run has measured, and why that is no evidence; the latter is empty where it is."""
+    if outcome.fault:
+        return None, outcome.fault
+    if not outcome.log_path:
+        return None, 'it succeeded, but wrote no training log'
+    try:
+        measurement = parse.TrainingLog().feed(store.lines(outcome.log_path)).measurement()
+    except ParseError as e:
+        return None, str(e)
+    return measurement, judge.fault(planned, chosen, measurement)
+
+
+def summarize(session: Session, cases: Sequence[Case], records: Sequence[RunRecord],
+              baselines: Sequence[Baseline]) -> Summary:
+    """The verdicts so far: on the cases that have begun, and on all once nothing more comes."""
+    of_case = {case: [r for r in records if r.run.case == case] for case in cases}
+    stopped = interrupted(records)
+    return Summary(
+        session.id, session.command, session.device, session.machine,
+        tuple(judge.judge(case, runs, baselines) for case, runs in of_case.items()
+              if runs or stopped),
+        tuple(records), stopped)
+
+
+def interrupted(records: Sequence[RunRecord]) -> str:
     """The run during which somebody stopped the session; empty where nobody did."""
     return next((f'{r.run.case.name}, run {r.run.index}' for r in records if r.outcome.interrupted),
                 '')
 
 
-def ask(command) -> str:
+def ask(command: Sequence[str]) -> str:
     """The output of a short command in the project's root."""
     return run.ask(command, ROOT)
 

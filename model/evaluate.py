@@ -8,15 +8,17 @@ from typing import Callable, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from model import checkpoint, data, degrade, images, metrics, network, progress
+from model import checkpoint, data, degrade, images, metrics, network, picture, progress
 from model.device import device
 from model.errors import RequestError
+
+PICTURED = 4  # images in the comparison
 
 Forward = Callable[[np.ndarray], np.ndarray]  # LR [h, w, 3] -> SR [s*h, s*w, 3], float32
 
 
 def test(config, pairs: Sequence[data.Pair], log):
-    """Measure the checkpoint on pairs and log Final PSNR."""
+    """Measure the checkpoint on pairs, log Final PSNR, write comparison.png into result_path."""
     with _session(config) as session:
         log(progress.accuracy_lines(*measure(forward(session, config), pairs, config, log)))
 
@@ -34,16 +36,20 @@ def test_only(config, files: Sequence[str], log):
 def measure(upscale: Forward, pairs: Sequence[data.Pair], config, log) -> Tuple[float, float]:
     """Log PSNR and SSIM of every image and their means; return PSNR and bicubic's PSNR in dB."""
     log(progress.start('eval', test_set=config.test_set))
-    scores, bicubic_db = [], []
+    scores, bicubic_db, rows = [], [], []
     for pair in pairs:
         sr = super_resolve(upscale, pair.lr, config)
+        bicubic = degrade.upscale(pair.lr, config.scale)
         scores.append((metrics.psnr_y(sr, pair.hr, config.scale),
                        metrics.ssim_y(sr, pair.hr, config.scale)))
-        bicubic_db.append(metrics.psnr_y(degrade.upscale(pair.lr, config.scale), pair.hr,
-                                         config.scale))
+        bicubic_db.append(metrics.psnr_y(bicubic, pair.hr, config.scale))
         log(progress.quality_line(*scores[-1], pair.name))
         if config.save_test_result:
             images.write_png(_result_file(config, pair.name), sr)
+        if len(rows) < PICTURED:
+            rows.append(picture.row(pair.lr, bicubic, sr, pair.hr, config.scale))
+    if config.mode == 'test':
+        images.write_png(os.path.join(config.result_path, 'comparison.png'), picture.column(rows))
     psnr_db, ssim = np.mean(scores, axis=0)
     log(progress.event('bicubic_psnr', float(np.mean(bicubic_db)), images=len(pairs)))
     log(progress.event('eval_accuracy', float(psnr_db), ssim=float(ssim), images=len(pairs)))

@@ -62,8 +62,8 @@ def result_files(config):
 
 
 def test_data(config):
-    """The test images; the folder for the results is made at once where it is asked for."""
-    if config.save_test_result:
+    """The test images; the folder for what is written is made at once."""
+    if config.save_test_result or config.mode == 'test':
         os.makedirs(config.result_path, exist_ok=True)
     return data.load_pairs(config.test_GT_path, config.test_LR_path, config.scale,
                            config.cache_path)
@@ -99,6 +99,8 @@ if __name__ == '__main__':
     except ModelError as e:
         print(f'main.py: {e}', file=sys.stderr)
         sys.exit(2 if isinstance(e, RequestError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except OSError as e:    # a folder that cannot be made, a disk that is full
         print(f'main.py: {e}', file=sys.stderr)
         sys.exit(1)

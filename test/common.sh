@@ -92,7 +92,7 @@ evaluate() {
     "--pre_trained_model=${model_dir}/${checkpoint}" \
     "--test_GT_path=${data_path}/DIV2K_valid_HR" \
     "--test_LR_path=$(lr_folder valid)" \
-    --test_set=DIV2K_valid --save_test_result=True "--result_path=${out}/result" |
+    --test_set=DIV2K_valid "--result_path=${out}/result" |
     tee -a "${log}" || status=$?
   (( status == 0 )) || die "${status}" "the evaluation failed with status ${status}; see ${log}"
 }

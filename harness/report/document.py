@@ -4,6 +4,7 @@
 import dataclasses
 import enum
 import json
+import math
 from typing import Any
 
 from harness.errors import ParseError
@@ -23,7 +24,7 @@ SCHEMA = 1
 
 def to_json(record: Any) -> str:
     """Any record as JSON, with the schema's number."""
-    return json.dumps({'schema': SCHEMA, **_plain(record)}, indent=1) + '\n'
+    return _dump(_plain(record))
 
 
 def run_from_json(text: str, path: str) -> RunRecord:
@@ -51,7 +52,11 @@ def summary_json(summary: Summary) -> str:
     for record in plain['records']:
         for name in ('step_seconds', 'losses'):
             (record['measurement'] or {}).pop(name, None)
-    return json.dumps({'schema': SCHEMA, **plain}, indent=1) + '\n'
+    return _dump(plain)
+
+
+def _dump(plain) -> str:
+    return json.dumps({'schema': SCHEMA, **plain}, indent=1, allow_nan=False) + '\n'
 
 
 def _measurement(stored):
@@ -68,4 +73,6 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON knows no such numbers
     return value

@@ -29,9 +29,10 @@ def to_markdown(summary: Summary) -> str:
         f'# {SIGNS[status]} {status.value}: RCAN on {summary.device.kind} {summary.device.index}',
         _first_sentence(summary, status),
         _gates(summary.verdicts),
-        '## Why\n\n' + '\n'.join(f'- **{v.case}** ({v.status.value}): {v.reason}'
+        '## Why\n\n' + '\n'.join(f'- **{v.case}** ({v.status.value}): {_text(v.reason)}'
                                  for v in summary.verdicts),
         _what_to_do(summary.verdicts),
+        _pictures(summary.records),
         *(_failure(r) for r in summary.records if r.fault),
         _folded('All metrics', _all_metrics(summary.records)),
         _folded('Environment', _environment(summary)),
@@ -80,13 +81,22 @@ def _limit_cell(v: Verdict) -> str:
 
 
 def _what_to_do(verdicts: Sequence[Verdict]) -> str:
-    advice = [f'- **{v.case}**: {line}' for v in verdicts for line in v.advice]
+    advice = [f'- **{v.case}**: {_text(line)}' for v in verdicts for line in v.advice]
     return '## What to do\n\n' + ('\n'.join(advice) or 'Nothing.')
+
+
+def _pictures(records: Sequence[RunRecord]) -> str:
+    shown = [r for r in records if r.outcome.picture_path][-1:]  # of the last run that has one
+    return '\n\n'.join(
+        '## What it looks like\n\nFrom left to right: low resolution, bicubic, RCAN, the original '
+        f'({r.run.case.name}, run {r.run.index}).\n\n'
+        f'![LR, bicubic, RCAN and HR](runs/{r.run.id}/{os.path.basename(r.outcome.picture_path)})'
+        for r in shown)
 
 
 def _failure(record: RunRecord) -> str:
     lines = '\n'.join(record.last_lines).replace('```', "'''")
-    return (f'## {record.run.case.name}, run {record.run.index}: {record.fault}\n\n'
+    return (f'## {record.run.case.name}, run {record.run.index}: {_text(record.fault)}\n\n'
             + _folded(f'The last {len(record.last_lines)} lines of its output',
                       f'```text\n{lines}\n```'))
 
@@ -132,7 +142,8 @@ def _trust(summary: Summary) -> str:
             smallest = v.metric.change(-v.comparison.detectable)
             lines.append(f'- {v.case}: with {v.runs} runs against {len(v.baseline.values)} '
                          f'the smallest loss seen 4 times in 5 is {smallest} '
-                         f'(baseline {v.baseline.name}, {v.baseline.made}: {v.baseline.reason}).')
+                         + _text(f'(baseline {v.baseline.name}, {v.baseline.made}: '
+                                 f'{v.baseline.reason}).'))
     return '\n'.join(lines)
 
 
@@ -146,7 +157,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return ' '.join(text.replace('|', '\\|').split())
+    return _text(text).replace('\\', '\\\\').replace('|', '\\|')
+
+
+def _text(text: str) -> str:
+    """Text from elsewhere on one line, where neither a block nor an HTML tag can begin in it."""
+    return ' '.join(text.split()).replace('<', '&lt;')
 
 
 def _number(value: Any, form: str, unit: str = '') -> str:

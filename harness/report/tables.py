@@ -47,4 +47,13 @@ def _verdict_row(verdict: Verdict) -> Dict[str, Any]:
 
 
 def _csv(rows: Iterable[Dict[str, Any]]) -> str:
-    return pandas.DataFrame(list(rows)).to_csv(index=False)
+    return pandas.DataFrame([{name: _cell(value) for name, value in row.items()}
+                             for row in rows]).to_csv(index=False)
+
+
+def _cell(value: Any) -> Any:
+    """Text on one line, with an apostrophe where a spreadsheet would run it as a formula."""
+    if not isinstance(value, str):
+        return value
+    text = ' '.join(value.split())
+    return "'" + text if text.startswith(('=', '+', '-', '@')) else text

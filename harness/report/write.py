@@ -11,7 +11,7 @@ def write(path: str, text: str):
     os.makedirs(folder, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(prefix='.', suffix='.part', dir=folder)
     try:
-        with open(descriptor, 'w', encoding='utf-8') as f:
+        with open(descriptor, 'w', encoding='utf-8', errors='backslashreplace') as f:
             f.write(text)
             f.flush()
             os.fsync(f.fileno())

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arrows: which module may import which, start processes, write files."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = {'harness.errors', 'harness.records'}
+
+# A new module fails until somebody decides here what it may import of the project.
+MAY_IMPORT = {
+    'harness': set(),
+    'harness.errors': set(),
+    'harness.records': {'harness.errors'},
+    # The stages: each knows the records, none knows another.
+    'harness.config': RECORDS,
+    'harness.plan': RECORDS,
+    'harness.device': RECORDS,
+    'harness.machine': RECORDS,
+    'harness.run': RECORDS,
+    'harness.telemetry': RECORDS,
+    'harness.parse': RECORDS,
+    'harness.stats': set(),
+    'harness.judge': RECORDS | {'harness.stats'},
+    'harness.baseline': RECORDS,
+    'harness.live': RECORDS,
+    # Reports: text by one module each, files by one writer; store knows them all.
+    'harness.report': set(),
+    'harness.report.document': RECORDS,
+    'harness.report.tables': RECORDS,
+    'harness.report.markdown': RECORDS | {'harness.judge'},
+    'harness.report.write': set(),
+    'harness.store': RECORDS | {'harness.report.document', 'harness.report.markdown',
+                                'harness.report.tables', 'harness.report.write'},
+    # The entries: only they know the order.
+    'harness.environment': set(),
+    'harness.run_all': RECORDS | {
+        'harness.baseline', 'harness.config', 'harness.device', 'harness.environment',
+        'harness.judge', 'harness.live', 'harness.machine', 'harness.parse', 'harness.plan',
+        'harness.report.markdown', 'harness.run', 'harness.store', 'harness.telemetry'},
+    'harness.__main__': RECORDS | {
+        'harness.baseline', 'harness.config', 'harness.environment', 'harness.machine',
+        'harness.report.write', 'harness.run', 'harness.store'},
+
+    'model': set(),
+    'model.errors': set(),
+    'model.progress': set(),
+    'model.metrics': set(),
+    'model.network': set(),
+    'model.config': {'model.errors'},
+    'model.images': {'model.errors'},
+    'model.device': {'model.errors'},
+    'model.degrade': {'model.config', 'model.errors', 'model.images'},
+    'model.data': {'model.degrade', 'model.errors', 'model.images'},
+    'model.checkpoint': {'model.errors', 'model.network'},
+    'model.picture': set(),
+    'model.evaluate': {'model.checkpoint', 'model.data', 'model.degrade', 'model.device',
+                       'model.errors', 'model.images', 'model.metrics', 'model.network',
+                       'model.picture', 'model.progress'},
+    'model.train': {'model.checkpoint', 'model.data', 'model.device', 'model.errors',
+                    'model.evaluate', 'model.network', 'model.progress'},
+    'model.main': {'model.config', 'model.data', 'model.errors', 'model.evaluate', 'model.images',
+                   'model.progress', 'model.train'},
+}
+
+# What does something to the world, by where it may stand.  run.py keeps the output of what it runs.
+PROCESSES = {'subprocess', 'multiprocessing', 'pty'}
+STARTS_PROCESSES = {'harness.run': PROCESSES, 'harness.environment': {'os.execvp'}}
+WRITES_FILES = {'harness.report.write': {'open', 'os.makedirs', 'os.replace', 'os.unlink',
+                                         'os.chmod', 'tempfile.mkstemp'},
+                'harness.store': {'os.makedirs'},
+                'harness.run': {'open', 'shutil.copy', 'shutil.copyfileobj'}}
+PROCESS_CALLS = {'os.system', 'os.popen', 'os.fork', 'os.kill'} | {
+    f'os.{name}{suffix}' for name in ('exec', 'spawn') for suffix in
+    ('l', 'le', 'lp', 'lpe', 'v', 've', 'vp', 'vpe')}
+WRITE_CALLS = {'os.makedirs', 'os.mkdir', 'os.replace', 'os.rename', 'os.remove', 'os.unlink',
+               'os.rmdir', 'os.chmod', 'os.symlink', 'os.link', 'os.open', 'os.truncate'}
+WRITE_MODULES = {'shutil', 'tempfile', 'sqlite3'}
+WRITE_METHODS = {'write_text', 'write_bytes', 'unlink', 'rename', 'mkdir', 'touch', 'rmdir',
+                 'to_pickle', 'savefig'}
+
+
+def modules():
+    """Every module of the project, by its dotted name."""
+    paths = sorted(p for part in ('harness', 'model') for p in (ROOT / part).rglob('*.py'))
+    return {'.'.join(p.relative_to(ROOT).with_suffix('').parts).replace('.__init__', ''): p
+            for p in paths}
+
+
+MODULES = modules()
+each_module = pytest.mark.parametrize('module', list(MODULES))
+
+
+def tree(module):
+    return ast.parse(MODULES[module].read_text(encoding='utf-8'))
+
+
+def imports(module):
+    """All that a module imports anywhere in it, by dotted name."""
+    found = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f'{module} imports relatively'
+            names = {f'{node.module}.{name.name}' for name in node.names}
+            # `from harness import x` names a module, `from harness.x import Y` something in it.
+            found |= {name if name in MODULES else node.module for name in names}
+    return found
+
+
+def top(name):
+    return name.split('.')[0]
+
+
+def calls(module):
+    """The names of all functions that a module calls: open, os.replace."""
+    return {ast_name(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)}
+
+
+def ast_name(node):
+    if isinstance(node, ast.Attribute):
+        return f'{ast_name(node.value)}.{node.attr}'
+    return node.id if isinstance(node, ast.Name) else '?'
+
+
+def opens_for_writing(module):
+    """True where it calls open with a mode that is none for reading, or one that is not written."""
+    modes = [[*node.args[1:2], *(k.value for k in node.keywords if k.arg == 'mode')]
+             for node in ast.walk(tree(module))
+             if isinstance(node, ast.Call) and ast_name(node.func) in ('open', 'io.open')]
+    return any(mode and ast.literal_eval(mode[0]) not in ('r', 'rb') for mode in modes)
+
+
+@each_module
+def test_a_module_imports_only_what_it_may(module):
+    assert module in MAY_IMPORT, f'decide what {module} may import'
+    assert {name for name in imports(module) if top(name) in ('harness', 'model')} <= MAY_IMPORT[
+        module]
+
+
+def test_the_table_names_no_module_that_is_gone_and_no_arrow_that_is_unused():
+    assert set(MAY_IMPORT) == set(MODULES)
+    for module, may in MAY_IMPORT.items():
+        assert may - RECORDS <= imports(module), module
+
+
+@each_module
+def test_harness_and_model_know_nothing_of_each_other(module):
+    other = {'harness': 'model', 'model': 'harness'}[top(module)]
+    assert other not in {top(name) for name in imports(module)}
+
+
+@pytest.mark.parametrize('module', [m for m in MODULES if top(m) == 'harness'])
+def test_the_harness_needs_no_tensorflow(module):
+    assert not {'tensorflow', 'npu_bridge', 'numpy'} & {top(name) for name in imports(module)}
+
+
+def test_importing_the_whole_harness_loads_neither_tensorflow_nor_the_model():
+    names = [m for m in MODULES if top(m) == 'harness']
+    code = (f'import sys, {", ".join(names)}\n'
+            'print(sorted({"tensorflow", "model", "npu_bridge"} & set(sys.modules)))')
+    done = subprocess.run([sys.executable, '-c', code], cwd=str(ROOT), capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '[]\n', '')
+
+
+@each_module
+def test_only_run_starts_processes(module):
+    starts = {top(name) for name in imports(module)} & PROCESSES | calls(module) & PROCESS_CALLS
+    assert starts <= STARTS_PROCESSES.get(module, set())
+
+
+@pytest.mark.parametrize('module', [m for m in MODULES if top(m) == 'harness'])
+def test_only_the_writer_writes_files(module):
+    called = calls(module)
+    writes = called & WRITE_CALLS
+    writes |= {name for name in called if top(name) in WRITE_MODULES}
+    writes |= {name for name in called if name.split('.')[-1] in WRITE_METHODS and name != '?.write'
+               and top(name) not in ('os', 'shutil')}
+    writes |= {'open'} if opens_for_writing(module) else set()
+    assert writes <= WRITES_FILES.get(module, set())
+
+
+def test_the_tables_of_what_a_module_may_do_name_nothing_that_it_does_not():
+    for module, may in WRITES_FILES.items():
+        assert may <= calls(module)
+    assert STARTS_PROCESSES['harness.environment'] <= calls('harness.environment')
+    assert 'subprocess' in imports('harness.run')
+
+
+@each_module
+def test_the_syntax_is_python_3_7s(module):
+    source = MODULES[module].read_text(encoding='utf-8')
+    if sys.version_info >= (3, 8):
+        ast.parse(source, feature_version=(3, 7))
+    compile(source, str(MODULES[module]), 'exec', dont_inherit=True)
+
+
+@each_module
+def test_a_file_names_its_licence_first_and_says_what_it_is_for(module):
+    lines = MODULES[module].read_text(encoding='utf-8').splitlines()
+    assert lines[lines[0].startswith('#!')] == '# SPDX-License-Identifier: Apache-2.0'
+    assert ast.get_docstring(tree(module))
+
+
+def test_no_module_hides_one_of_the_standard_library():
+    # python harness/run_all.py puts harness/ itself on sys.path, until run_all.py takes it off.
+    standard = getattr(sys, 'stdlib_module_names', {   # since Python 3.10
+        'code', 'configparser', 'platform', 'profile', 'queue', 'select', 'signal', 'statistics',
+        'test', 'time', 'trace', 'types'})
+    assert not {m.split('.')[1] for m in MODULES if '.' in m} & set(standard)
+
+
+def test_the_test_folder_does_not_hide_pythons_own_test():
+    assert not (ROOT / 'test/__init__.py').exists()

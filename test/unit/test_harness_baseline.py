@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Baselines: learned from runs, kept in git, refused where they are not what they should be."""
+
+import dataclasses
+import json
+
+import pytest
+from samples import FACTS, PSNRS, SPEEDS, case, record
+
+from harness import __main__ as verbs
+from harness import baseline as baselines
+from harness import store
+from harness.errors import ConfigError
+from harness.judge import differing, judge
+from harness.records import PSNR, SPEED, Status
+
+MADE, REASON = '2026-01-01 at 0123456789ab', 'the first of this machine'
+
+
+def runs(values=SPEEDS, metric=SPEED, **facts):
+    return [record(value, metric, index, facts={'seed': index - 1, **facts})
+            for index, value in enumerate(values, 1)]
+
+
+def promoted(records):
+    made, = baselines.from_runs(records, REASON, MADE)
+    return made
+
+
+def saved(folder, baseline, **changes):
+    """The baseline's file, with other fields."""
+    path = folder / f'{baseline.name}.json'
+    path.write_text(json.dumps({**json.loads(baselines.to_json(baseline)), **changes}))
+    return path
+
+
+# --- from runs to the file and back ---------------------------------------------------------------
+
+@pytest.mark.parametrize('metric, values', [(SPEED, SPEEDS), (PSNR, PSNRS)])
+def test_a_promoted_baseline_comes_back_as_it_was(tmp_path, metric, values):
+    made = promoted(runs(values, metric))
+    (tmp_path / f'{made.name}.json').write_text(baselines.to_json(made))
+    assert baselines.load_all(str(tmp_path)) == (made,)
+    assert (made.case, made.metric, made.values, made.margin, made.made, made.reason) == (
+        case(metric).name, metric, values, metric.margin, MADE, REASON)
+
+
+def test_the_runs_it_was_made_from_pass_against_it():
+    made = promoted(runs())
+    assert judge(case(), runs(), [made]).status is Status.PASS
+
+
+def test_each_case_of_a_session_gets_a_baseline_of_its_own():
+    made = baselines.from_runs(runs() + runs(PSNRS, PSNR), REASON, MADE)
+    assert [(b.case, b.values) for b in made] == [('performance', SPEEDS), ('full', PSNRS)]
+    assert len({b.name for b in made}) == 2
+
+
+def test_the_file_has_a_line_for_each_value_and_fact():
+    text = baselines.to_json(promoted(runs()))
+    assert ' "unit": "images/s",\n' in text
+    for value in SPEEDS:
+        assert f'\n  {value}' in text
+    assert '\n  "preset": "smoke",\n' in text
+
+
+def test_the_name_stays_while_the_conditions_do_and_changes_with_them():
+    name = promoted(runs()).name
+    assert name.startswith('smoke-performance-')
+    assert promoted(runs([30.0] * 5)).name == name
+    assert promoted(runs(driver='23.0')).name != name
+
+
+def test_a_folder_without_baselines_holds_none(tmp_path):
+    (tmp_path / 'README.md').write_text('no baseline')
+    assert baselines.load_all(str(tmp_path)) == ()
+    assert baselines.load_all(str(tmp_path / 'absent')) == ()
+
+
+# --- what it is compared with ---------------------------------------------------------------------
+
+@pytest.mark.parametrize('fact', ['device_model', 'cpu_model', 'cpus', 'threads', 'tensorflow',
+                                  'driver', 'cann', 'log_freq', 'device_kind'])
+def test_speed_depends_on_the_machine_and_accuracy_does_not(fact):
+    elsewhere = {**FACTS, fact: 'another'}
+    named = differing(promoted(runs()), elsewhere)
+    assert named == [f'{fact} ({FACTS[fact]} there, another here)']
+    assert differing(promoted(runs(PSNRS, PSNR)), elsewhere) == []
+
+
+@pytest.mark.parametrize('fact', ['preset', 'scale', 'batch_size', 'max_step', 'learning_rate',
+                                  'data', 'precision_mode', 'loss_scale', 'patch_size'])
+@pytest.mark.parametrize('metric, values', [(SPEED, SPEEDS), (PSNR, PSNRS)])
+def test_both_depend_on_what_was_trained(metric, values, fact):
+    named = differing(promoted(runs(values, metric)), {**FACTS, fact: 'another'})
+    assert [line.split()[0] for line in named] == [fact]
+
+
+@pytest.mark.parametrize('fact', ['seed', 'commit', 'host', 'python', 'system', 'memory_gib',
+                                  'device'])
+def test_neither_depends_on_the_seed_or_on_who_ran_it(fact):
+    made = promoted(runs())
+    assert fact not in made.match
+    assert differing(made, {**FACTS, fact: 'another'}) == []
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+def test_no_runs_make_no_baseline():
+    with pytest.raises(ConfigError, match='no runs to make a baseline from'):
+        baselines.from_runs([], REASON, MADE)
+
+
+def test_a_run_with_a_fault_is_refused_by_name():
+    spoiled = dataclasses.replace(runs()[3], fault='exit status 7')
+    with pytest.raises(ConfigError, match='performance-4 cannot be part of a baseline: exit stat'):
+        promoted(runs()[:3] + [spoiled])
+
+
+@pytest.mark.parametrize('value, metric, name', [
+    (None, SPEED, 'images_per_s'), (0.0, SPEED, 'images_per_s'), (None, PSNR, 'psnr_db')])
+def test_a_run_without_its_metric_is_refused(value, metric, name):
+    with pytest.raises(ConfigError, match=f'it measured no {name}'):
+        promoted(runs([32.0], metric) + [record(value, metric, 2)])
+
+
+def test_a_run_under_other_conditions_is_refused_and_another_seed_is_not():
+    assert len(promoted(runs()).values) == 10
+    with pytest.raises(ConfigError, match='performance-4 ran under other conditions than .*-1:'):
+        promoted(runs()[:3] + [record(32.0, index=4, facts={'driver': '23.0'})])
+
+
+@pytest.mark.parametrize('text', [
+    '', '{"schema": 1', '[]', '"text"', 'null', '{}', '\x00', '{"schema": 1, "case": "full"}'])
+def test_a_damaged_file_is_named_in_one_line_with_what_to_do(tmp_path, text):
+    path = tmp_path / 'torn.json'
+    path.write_text(text)
+    assert_refused(tmp_path, f'{path} is no baseline', 'restore it with git, or remove it')
+
+
+def test_a_file_that_is_no_text_is_named_too(tmp_path):
+    (tmp_path / 'torn.json').write_bytes(b'\xff\xfe\x00')
+    assert_refused(tmp_path, 'torn.json is no baseline')
+
+
+@pytest.mark.parametrize('changes, complaint', [
+    ({'schema': 2}, 'schema 2, this harness reads 1: make the baseline anew'),
+    ({'metric': 'joules'}, 'joules'),
+    ({'values': []}, 'values must be positive numbers'),
+    ({'values': [32.0, -1.0]}, 'values must be positive numbers'),
+    ({'values': [32.0, float('nan')]}, 'values must be positive numbers'),
+    ({'values': [32.0, float('inf')]}, 'values must be positive numbers'),
+    ({'values': ['fast']}, 'is no baseline'),
+    ({'values': [10 ** 400]}, 'is no baseline'),
+    ({'values': None}, 'is no baseline'),
+    ({'margin': 0}, 'margin must be above 0, not 0'),
+    ({'margin': float('nan')}, 'margin must be above 0'),
+    ({'match': None}, 'is no baseline'),
+])
+def test_a_file_with_a_bad_value_is_refused(tmp_path, changes, complaint):
+    path = saved(tmp_path, promoted(runs()), **changes)
+    assert_refused(tmp_path, complaint, path.stem)
+
+
+def assert_refused(folder, *complaints):
+    with pytest.raises(ConfigError) as raised:
+        baselines.load_all(str(folder))
+    for complaint in complaints:
+        assert complaint in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_bad_baseline_beside_good_ones_is_not_passed_over(tmp_path):
+    saved(tmp_path, promoted(runs()))
+    (tmp_path / 'zzz.json').write_text('{')
+    assert_refused(tmp_path, 'zzz.json')
+
+
+# --- from the command line ------------------------------------------------------------------------
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where promoted baselines go."""
+    monkeypatch.setattr(baselines, 'FOLDER', str(tmp_path / 'baselines'))
+    return tmp_path / 'baselines'
+
+
+def promote(reports, *args):
+    return verbs.main(['baseline', 'promote', '--reports', str(reports), '--reason', REASON, *args])
+
+
+def test_the_runs_of_the_newest_session_are_promoted(tmp_path, folder, capsys):
+    for session, values in (('20260102T000000Z-cpu0', [16.0]), ('20260103T000000Z-cpu0', SPEEDS)):
+        for run in runs(values):
+            planned = dataclasses.replace(run.run, id=f'{session}-{run.run.index}')
+            store.save_run(str(tmp_path), dataclasses.replace(run, session=session, run=planned))
+    assert promote(tmp_path) == 0
+    made, = baselines.load_all(str(folder))
+    assert sorted(made.values) == sorted(SPEEDS)
+    assert made.reason == REASON
+    assert capsys.readouterr().out.startswith('performance: 32 images/s, median of 10 runs -> ')
+    assert promote(tmp_path, '--session', '20260102T000000Z-cpu0') == 0
+    assert baselines.load_all(str(folder))[0].values == (16.0,)
+
+
+@pytest.mark.parametrize('args', [[], ['--session', 'absent']])
+def test_where_there_are_no_runs_it_says_so(tmp_path, folder, args):
+    with pytest.raises(ConfigError, match='run harness/run_all.py first'):
+        promote(tmp_path, *args)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize('argv, complaint', [
+    ([], 'baseline'), (['tidy'], 'tidy'), (['baseline'], 'show | promote'),
+    (['baseline', 'promote'], '--reason'), (['baseline', 'show', '--all'], '--all')])
+def test_a_bad_request_is_refused(argv, complaint):
+    with pytest.raises(ConfigError) as raised:
+        verbs.main(argv)
+    assert complaint in str(raised.value)

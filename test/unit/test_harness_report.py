@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records -> text, and the one writer."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import re
+import stat
+
+import pandas
+import pytest
+from samples import PSNRS, SPEEDS, baseline, case, measurement, record, summary
+
+from harness import store
+from harness.errors import ConfigError, ParseError
+from harness.judge import judge
+from harness.records import PSNR, SPEED
+from harness.report import document, markdown, tables
+from harness.report.write import write
+
+BASELINES = [baseline(), baseline(PSNRS, PSNR)]
+
+
+def session(*records, baselines=BASELINES, interrupted=''):
+    """The summary of these runs, judged."""
+    metrics = {r.run.case.metric.name: r.run.case.metric for r in records}.values()
+    verdicts = [judge(case(m), [r for r in records if r.run.case.metric == m], baselines)
+                for m in metrics]
+    return summary(verdicts, records, interrupted)
+
+
+def report(*records, **how):
+    return markdown.to_markdown(session(*records, **how))
+
+
+def section(text, title):
+    """The lines of a section, without the empty ones."""
+    body = text.split(f'\n## {title}\n')[1].split('\n## ')[0].split('\n<details>')[0]
+    return [line for line in body.splitlines() if line]
+
+
+def folded(text, title):
+    return text.split(f'<summary>{title}</summary>\n\n')[1].split('\n\n</details>')[0]
+
+
+def cells(line):
+    return [cell.strip() for cell in re.split(r'(?<!\\)\|', line)[1:-1]]
+
+
+# --- summary.md -----------------------------------------------------------------------------------
+
+def test_a_pass_reads_like_this():
+    lines = report(record(32.0), record(32.0, PSNR)).splitlines()
+    assert lines[0] == '# ✅ PASS: RCAN on cpu 0'
+    assert lines[2] == ('Everything is as fast and as accurate as the baseline, within its limit.')
+    assert cells(lines[4]) == ['', 'case', 'metric', 'now', 'baseline', 'change (95 % interval)',
+                               'limit', 'runs']
+    assert cells(lines[6]) == [
+        '✅ PASS', 'performance', 'throughput', '32 images/s', '32 images/s',
+        '+0.0 % (-1.1 % to +1.1 %)', '-2.0 %', '1 / 10']
+    assert cells(lines[7]) == ['✅ PASS', 'full', 'PSNR', '32.000 dB', '32.000 dB',
+                               '+0.000 dB (-0.047 dB to +0.047 dB)', '-0.100 dB', '1 / 10']
+    assert section('\n'.join(lines), 'What to do') == ['Nothing.']
+
+
+def test_a_regression_reads_like_this():
+    text = report(record(28.0), record(32.0, PSNR))
+    assert text.startswith('# ❌ REGRESSION: RCAN on cpu 0\n\nSomething is worse than the baseline '
+                           'by more than its limit.\n\n')
+    assert section(text, 'Why') == [
+        '- **performance** (REGRESSION): 28 images/s is -12.5 % against 32 images/s (95 % interval '
+        '-13.4 % to -11.5 %): worse by more than the limit of -2.0 %.',
+        '- **full** (PASS): 32.000 dB is +0.000 dB against 32.000 dB (95 % interval -0.047 dB to '
+        '+0.047 dB): not worse than the limit of -0.100 dB.']
+    assert section(text, 'What to do') == [
+        '- **performance**: Run it again to be sure: `python harness/run_all.py --device 0 '
+        '--cases performance --runs 3`',
+        '- **performance**: Then look at the last changes of the code and of the environment '
+        'below.']
+
+
+def test_a_first_run_reads_like_this():
+    text = report(record(32.0), baselines=[])
+    assert text.startswith('# 🆕 NO_BASELINE: RCAN on cpu 0\n\nMeasured, but not everything has a '
+                           'baseline to compare with.\n')
+    assert cells(text.splitlines()[6]) == ['🆕 NO_BASELINE', 'performance', 'throughput',
+                                           '32 images/s', '-', '-', '-', '1']
+    assert section(text, 'What to do') == [
+        '- **performance**: Make one: `python harness/run_all.py --device 0 --cases performance '
+        '--runs 10 && python -m harness baseline promote --reason "first baseline of this '
+        'machine"`']
+
+
+def test_a_failure_reads_like_this():
+    text = report(record(None, fault='exit status 7 while loading',
+                         last_lines=['one', 'two']), record(32.0, PSNR))
+    assert text.startswith('# ⛔ INVALID: RCAN on cpu 0\n\nSomething could not be measured, which '
+                           'says nothing about the code.\n')
+    assert section(text, 'Why')[0] == (
+        '- **performance** (INVALID): No statement about the code: run 1 gave no measurement (exit '
+        'status 7 while loading).')
+    assert section(text, 'What to do') == [
+        '- **performance**: See runs/20260102T030405Z-cpu0-performance-1/output.log',
+        '- **performance**: Mend it and run again.']
+    assert '\n## performance, run 1: exit status 7 while loading\n' in text
+    assert folded(text, 'The last 2 lines of its output') == '```text\none\ntwo\n```'
+
+
+def test_an_interrupted_session_says_what_did_not_run():
+    text = report(record(None, fault='interrupted after 5 s', interrupted=True),
+                  interrupted='performance, run 1')
+    assert '**The session was interrupted during performance, run 1**: what came after' in text
+    assert 'The session was interrupted' not in report(record(32.0))
+
+
+def test_a_session_in_which_all_crashed_is_reported_as_well():
+    text = report(*(record(None, metric, fault='exit status 1') for metric in (SPEED, PSNR)))
+    assert text.startswith('# ⛔ INVALID')
+    assert len(section(text, 'Why')) == 2
+
+
+def test_the_picture_of_the_last_evaluation_is_shown():
+    made = [record(32.0, PSNR, index) for index in (1, 2)]
+    assert '![' not in report(*made, baselines=[])
+    shown = [dataclasses.replace(r, outcome=dataclasses.replace(
+        r.outcome, picture_path=f'/somewhere/{r.run.id}/comparison.png')) for r in made]
+    text = report(*shown, baselines=[])
+    assert text.count('![') == 1
+    assert f'](runs/{made[1].run.id}/comparison.png)' in text
+
+
+def test_the_details_are_folded_and_complete():
+    text = report(record(32.0, facts={'driver': '23.0'}), record(None, index=2, fault='hung'))
+    assert re.findall('<summary>(.*)</summary>', text) == [
+        'The last 0 lines of its output', 'All metrics', 'Environment', 'How far to trust this']
+    assert text.count('<details>') == text.count('</details>') == 4
+    head, _, measured, hung = map(cells, folded(text, 'All metrics').splitlines())
+    assert len(head) == len(measured) == len(hung) == 14
+    assert dict(zip(head, measured)) == {
+        'run': 'performance 1', 'seed': '0', 'images/s': '32', 'step (median ± MAD)':
+        '500.0 ± 1.0 ms', 'wall images/s': '31', 'first step': '2.00 s', 'time to first step':
+        '6.50 s', 'final loss': '4.5000', 'PSNR': '32.000 dB', 'SSIM': '0.9000', 'bicubic PSNR':
+        '31.537 dB', 'peak memory': '512 MiB', 'mean CPU': '188 %', 'wall time': '62 s'}
+    assert hung[2:11] == ['-'] * 9
+    environment = folded(text, 'Environment')
+    for row in ('| driver | 23.0 |', '| cpu_model | Kunpeng 920 (0xd01) |', '| preset | smoke |',
+                '| command | run_all.py --device 0 |'):
+        assert row in environment
+    assert '| seed |' not in environment
+
+
+def test_a_run_of_few_steps_has_a_dash_for_its_speed():
+    few = dataclasses.replace(record(), measurement=measurement(
+        step_s=None, step_mad_s=None, images_per_s=None, psnr_db=None, ssim=None))
+    row = cells(folded(report(few), 'All metrics').splitlines()[2])
+    assert row[2:5] == ['-', '-', '31']
+
+
+def test_the_smallest_loss_to_be_seen_is_told_with_the_baseline():
+    trust = folded(report(record(32.0)), 'How far to trust this')
+    assert re.search(r'- performance: with 1 runs against 10 the smallest loss seen 4 times in 5 '
+                     r'is -1\.\d % \(baseline smoke-sample, 2026-01-01 at 0123456789ab: the '
+                     r'first\)\.', trust)
+
+
+def test_the_terminal_gets_a_line_a_case_and_the_reports_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = markdown.closing_lines(session(record(28.0), record(32.0, PSNR)), str(tmp_path / 'r'))
+    assert [line.split(':')[0] for line in lines] == ['REGRESSION   performance',
+                                                      'PASS         full', 'report']
+    assert lines[2] == f'report: {os.path.join("r", "summary.md")}'
+
+
+# --- text from elsewhere --------------------------------------------------------------------------
+
+HOSTILE = '<script>alert(1)</script> | <b>\n\n# PASS\n```'
+
+
+def outside_of_fences(text):
+    return re.sub(r'(?ms)^```text$.*?^```$', '', text)
+
+
+def test_log_lines_cannot_break_out_of_their_fence():
+    text = report(record(None, fault='exit status 1',
+                         last_lines=['```', '~~~', '  ````', '# PASS', '</details>', '<script>']))
+    fence = folded(text, 'The last 6 lines of its output')
+    assert fence.startswith('```text\n') and fence.endswith('\n```')
+    assert fence.count('```') == 2
+    assert '# PASS' in fence and '<script>' in fence
+    assert '<script>' not in outside_of_fences(text)
+    assert outside_of_fences(text).count('</details>') == outside_of_fences(text).count('<details>')
+
+
+@pytest.mark.parametrize('hostile', [
+    lambda: report(record(None, fault=HOSTILE)),
+    lambda: report(record(32.0, facts={'driver': HOSTILE})),
+    lambda: report(record(32.0), baselines=[baseline(driver=HOSTILE)]),
+    lambda: report(record(32.0), baselines=[dataclasses.replace(baseline(), reason=HOSTILE)]),
+], ids=['fault', 'fact', 'match', 'reason'])
+def test_text_from_elsewhere_neither_renders_nor_ends_a_line(hostile):
+    text = hostile()
+    assert '&lt;script>alert(1)&lt;/script>' in text
+    assert '<script' not in text and '<b>' not in text
+    assert '\n# PASS' not in text
+
+
+@pytest.mark.parametrize('value, cell', [
+    ('a|b', r'a\|b'), ('a\\|b', r'a\\\|b'), ('a\nb\r\nc', 'a b c'), ('<br>', '&lt;br>')])
+def test_a_cell_stays_one_cell_in_one_line(value, cell):
+    rows = folded(report(record(32.0, facts={'driver': value})), 'Environment').splitlines()
+    assert f'| driver | {cell} |' in rows
+
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+RESULTS = ['session', 'run', 'case', 'seed', 'fault', 'images_per_s', 'step_s', 'step_mad_s',
+           'wall_images_per_s', 'first_step_s', 'time_to_first_step_s', 'final_loss', 'psnr_db',
+           'ssim', 'bicubic_psnr_db', 'steps', 'steps_per_s', 'wall_s', 'peak_memory_mib',
+           'mean_cpu_percent', 'device', 'commit']
+VERDICTS = ['case', 'metric', 'unit', 'verdict', 'value', 'runs', 'baseline', 'difference', 'low',
+            'high', 'margin', 'baseline_runs', 'baseline_name', 'reason']
+
+
+def read_back(text):
+    return pandas.read_csv(io.StringIO(text))
+
+
+def test_results_csv_has_a_row_a_run():
+    rows = read_back(tables.results_csv(session(record(31.5), record(None, index=2, fault='hung'))))
+    assert list(rows.columns) == RESULTS
+    assert list(rows.run) == [f'20260102T030405Z-cpu0-performance-{i}' for i in (1, 2)]
+    assert rows.images_per_s[0] == 31.5 and pandas.isna(rows.images_per_s[1])
+    assert pandas.isna(rows.fault[0]) and rows.fault[1] == 'hung'
+    assert (rows.steps_per_s[0], rows.steps[0], rows.seed[1]) == (2, 12, 1)
+    assert list(rows.peak_memory_mib) == [512, 512]
+    assert set(rows.commit) == {'0123456789ab'}
+
+
+def test_verdicts_csv_has_a_row_a_gate():
+    done = session(record(28.0), record(32.0, PSNR))
+    rows = read_back(tables.verdicts_csv(done))
+    assert list(rows.columns) == VERDICTS
+    assert list(rows.verdict) == ['REGRESSION', 'PASS']
+    assert list(rows.unit) == ['images/s', 'dB']
+    assert list(rows.baseline_runs) == [10, 10]
+    assert rows.difference[0] == pytest.approx(-0.125, abs=1e-3)
+    assert rows.low[0] == pytest.approx(done.verdicts[0].comparison.low)
+    assert rows.reason[0] == done.verdicts[0].reason
+
+
+def test_a_verdict_without_a_baseline_has_empty_cells():
+    rows = read_back(tables.verdicts_csv(session(record(32.0), baselines=[])))
+    assert list(rows.columns) == VERDICTS
+    assert rows.value[0] == 32.0
+    assert rows[['baseline', 'difference', 'low', 'high', 'margin', 'baseline_name']].isna().all(
+        axis=None)
+
+
+@pytest.mark.parametrize('fault', ['=cmd|calc', '+1+1', '-2+3', '@SUM(A1)', '\t=1', '\r=1', ' =1'])
+def test_no_text_in_a_csv_file_is_a_formula(fault):
+    done = session(record(None, fault=fault))
+    done = dataclasses.replace(done, verdicts=[
+        dataclasses.replace(done.verdicts[0], reason=fault)])
+    for text in (tables.results_csv(done), tables.verdicts_csv(done)):
+        row = next(csv.DictReader(io.StringIO(text, newline='')))
+        assert row.get('fault', row.get('reason')) == f"'{fault.strip()}"
+
+
+def test_a_loss_is_still_a_number_in_the_csv_file():
+    assert read_back(tables.verdicts_csv(session(record(28.0)))).difference[0] < 0
+
+
+@pytest.mark.parametrize('fault', ['a,b', 'say "no"', "it's", 'ümlaut ✅', '1 = 1'])
+def test_csv_text_comes_back_as_it_was(fault):
+    assert read_back(tables.results_csv(session(record(None, fault=fault)))).fault[0] == fault
+
+
+def test_a_row_of_a_csv_file_is_one_line():
+    text = tables.results_csv(session(record(None, fault='two\nlines\r,\ra\x0btab')))
+    assert len(text.splitlines()) == 2
+    assert read_back(text).fault[0] == 'two lines , a tab'
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+def strictly(text):
+    """JSON without Python's extensions."""
+    def refuse(constant):
+        raise AssertionError(f'{constant} is no JSON')
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_summary_json_is_the_reports_model_without_the_raw_steps():
+    done = session(record(28.0), record(None, PSNR, fault='hung'))
+    stored = strictly(document.summary_json(done))
+    assert stored['schema'] == 1
+    assert [v['status'] for v in stored['verdicts']] == ['REGRESSION', 'INVALID']
+    assert stored['verdicts'][0]['comparison']['now'] == 28.0
+    measured = stored['records'][0]['measurement']
+    assert measured['images_per_s'] == 28.0
+    assert not {'step_seconds', 'losses'} & set(measured)
+    assert stored['records'][1]['measurement'] is None
+
+
+@pytest.mark.parametrize('number', [float('nan'), float('inf'), float('-inf')])
+def test_numbers_that_json_does_not_know_become_null(number):
+    strange = dataclasses.replace(record(facts={'learning_rate': number}),
+                                  measurement=measurement(bicubic_psnr_db=number))
+    stored = strictly(document.summary_json(session(strange)))['records'][0]
+    assert stored['measurement']['bicubic_psnr_db'] is stored['facts']['learning_rate'] is None
+    assert strictly(document.to_json(strange))['measurement']['bicubic_psnr_db'] is None
+
+
+@pytest.mark.parametrize('made', [
+    record(31.25), record(32.0, PSNR, 3),
+    record(None, fault='exit status 7', last_lines=['é', '<', '\udcff']),
+    record(None, fault='interrupted after 5 s', interrupted=True),
+    dataclasses.replace(record(), load=None),
+    dataclasses.replace(record(), fault='asked for the npu'),
+])
+def test_run_json_gives_the_same_record_again(made):
+    assert document.run_from_json(document.to_json(made), 'run.json') == made
+
+
+@pytest.mark.parametrize('text', ['', '{', 'null', '[]', '{}', '{"schema": 1}',
+                                  document.to_json(record()).replace('"schema": 1', '"schema": 2'),
+                                  document.to_json(record()).replace('"images_per_s"', '"joules"'),
+                                  document.to_json(record()).replace('"wall_s"', '"wall"')])
+def test_what_is_no_record_is_named(text):
+    with pytest.raises(ParseError, match=r'runs/1/run\.json is no record of a run'):
+        document.run_from_json(text, 'runs/1/run.json')
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+def test_a_session_is_four_files_that_agree(tmp_path):
+    store.save_reports(str(tmp_path), session(record(28.0)))
+    assert sorted(os.listdir(str(tmp_path))) == ['results.csv', 'summary.json', 'summary.md',
+                                                 'verdicts.csv']
+    for name in os.listdir(str(tmp_path)):
+        assert 'REGRESSION' in (tmp_path / name).read_text() or name == 'results.csv'
+
+
+def test_saved_runs_are_found_again_the_newest_session_first(tmp_path):
+    old = dataclasses.replace(record(), session='20250101T000000Z-cpu0')
+    old = dataclasses.replace(old, run=dataclasses.replace(old.run, id='old'))
+    for made in (old, record(), record(index=2)):
+        store.save_run(str(tmp_path), made)
+    assert store.session_runs(str(tmp_path)) == [record(), record(index=2)]
+    assert store.session_runs(str(tmp_path), old.session) == [old]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    store.save_run(str(tmp_path), record())
+    path, = tmp_path.glob('runs/*/run.json')
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(ParseError, match=re.escape(str(path))):
+        store.session_runs(str(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_a_bad_request(tmp_path):
+    (tmp_path / 'runs').write_text('a file')
+    with pytest.raises(ConfigError, match='choose another place with --reports'):
+        store.make_run_folder(str(tmp_path), '1')
+
+
+def test_no_runs_folder_is_used_twice(tmp_path):
+    assert os.path.isdir(store.make_run_folder(str(tmp_path), '1'))
+    with pytest.raises(ConfigError):
+        store.make_run_folder(str(tmp_path), '1')
+
+
+@pytest.mark.parametrize('text', ['', 'naïve ✅\n', 'two\r\nlines\n'])
+def test_written_text_is_there_with_the_usual_rights(tmp_path, text):
+    path = tmp_path / 'new' / 'summary.md'
+    write(str(path), text)
+    assert path.read_bytes() == text.encode()
+    (tmp_path / 'other').write_text('')
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / 'other').stat().st_mode)
+
+
+def test_text_with_half_a_character_is_written_too(tmp_path):
+    write(str(tmp_path / 'summary.md'), 'before \udcff after')
+    assert (tmp_path / 'summary.md').read_text() == 'before \\udcff after'
+
+
+@pytest.mark.parametrize('failing', ['os.replace', 'os.fsync', 'os.chmod'])
+@pytest.mark.parametrize('error', [OSError('no space left'), KeyboardInterrupt()])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failing, error):
+    def fail(*_):
+        raise error
+    path = tmp_path / 'summary.md'
+    path.write_text('old')
+    monkeypatch.setattr(failing, fail)
+    with pytest.raises(type(error)):
+        write(str(path), 'new')
+    monkeypatch.undo()
+    assert path.read_text() == 'old'
+    assert os.listdir(str(tmp_path)) == ['summary.md']
+
+
+def test_the_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    calls = []
+    real = {name: getattr(os, name) for name in ('fsync', 'replace')}
+    for name in real:
+        monkeypatch.setattr(os, name, lambda *args, name=name: (calls.append(name),
+                                                                real[name](*args)))
+    write(str(tmp_path / 'summary.md'), 'text')
+    assert calls == ['fsync', 'replace']
+
+
+@pytest.mark.parametrize('data, expected', [
+    (b'a\r\nb\n', ['a', 'b']), (b'a\0b', ['a\0b']), (b'\xff\n', ['\ufffd']), (b'', [])])
+def test_a_log_is_read_whatever_its_bytes(tmp_path, data, expected):
+    (tmp_path / 'log').write_bytes(data)
+    assert list(store.lines(str(tmp_path / 'log'))) == expected
+    assert store.read(str(tmp_path / 'absent')) == ''
+
+
+def test_the_samples_are_one_run_a_value():
+    assert len(SPEEDS) == len(PSNRS) == 10   # or the tables above say something else

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job as a whole: most of it with a stand-in for the training, once with a real one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas
+import psutil
+import pytest
+from stand_in import ROOT, training_log
+
+REPORTS = ('summary.md', 'summary.json', 'results.csv', 'verdicts.csv')
+
+
+@pytest.fixture
+def harness(project):
+    """The main job for a training of 12 steps."""
+    return lambda *args, **env: project.harness('--kind', 'cpu', '--max_step', '12', *args, **env)
+
+
+def summary(project):
+    return (project.root / 'reports/summary.md').read_text()
+
+
+def test_both_scripts_run_and_every_report_is_written(project, harness):
+    done = harness()
+    assert done.returncode == 0, done.stderr
+    assert [line.split(':')[0] for line in done.stdout.splitlines()] == [
+        'NO_BASELINE  performance', 'NO_BASELINE  full', 'report']
+    assert set(REPORTS) < set(os.listdir(str(project.root / 'reports')))
+    rows = pandas.read_csv(str(project.root / 'reports/results.csv'))
+    assert list(rows.case) == ['performance', 'full']
+    assert list(rows.images_per_s) == [32, 32]
+    assert rows.psnr_db[1] == 32.5
+
+
+def test_everything_about_a_run_is_kept(project, harness):
+    harness('--cases', 'full')
+    folder, = (project.root / 'reports/runs').iterdir()
+    assert {p.name for p in folder.iterdir()} == {'run.json', 'output.log', 'train_0.log'}
+    assert (folder / 'train_0.log').read_text() == project.train.read_text(
+        ) + project.test.read_text()
+    record = json.loads((folder / 'run.json').read_text())
+    assert record['measurement']['step_seconds'] == [0.5] * 11 + [9]
+
+
+def test_a_training_that_fails_is_invalid_and_says_with_which_status(project, harness):
+    project.model_does(train='echo "cannot find the thing" >&2; exit 7')
+    done = harness('--cases', 'performance')
+    assert done.returncode == 3
+    assert done.stdout.startswith('INVALID')
+    assert 'exit status 7' in summary(project)
+    assert 'cannot find the thing' in summary(project)
+
+
+def test_the_other_case_is_still_judged_where_one_fails(project, harness):
+    project.model_does(test='exit 7')
+    done = harness()
+    assert done.returncode == 3
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        'NO_BASELINE', 'INVALID', 'report:']
+
+
+@pytest.mark.parametrize('log, complaint', [
+    (training_log(until_step=5), 'stops early'),
+    (training_log(steps=13), 'asked for max_step 12'),
+    (training_log(device_kind='gpu'), 'asked for the cpu'),
+    (training_log(preset='paper'), 'asked for preset smoke'),
+    ('nothing\n', 'no training log'),
+], ids=['torn', 'other steps', 'other device', 'other preset', 'no log'])
+def test_a_success_without_evidence_is_invalid(project, harness, log, complaint):
+    project.train.write_text(log)
+    # What follows the log fools the script, which only looks for the last lines.
+    project.model_does(train=f"cat {project.train}; printf 'Final images/sec : 1.0\n"
+                             "Final step milliseconds : 1.0\nFinal Loss : 1.0\n'")
+    done = harness('--cases', 'performance', '--preset', 'smoke')
+    assert done.returncode == 3
+    assert 'INVALID' in done.stdout
+    assert complaint in summary(project) or 'did not finish' in summary(project)
+
+
+def test_a_run_on_the_cpu_is_no_run_on_the_npu(project):
+    (project.folder / 'davinci0').write_text('')
+    done = project.harness('--kind', 'npu', '--max_step', '12', '--cases', 'performance',
+                           '--data_path', str(project.root / 'test/photos'))
+    assert done.returncode == 3
+    assert 'asked for the npu, but the training ran on the cpu' in done.stdout
+
+
+def test_a_log_of_an_earlier_run_is_not_taken_for_this_ones(project, harness):
+    assert harness('--cases', 'performance').returncode == 0
+    project.model_does(train='exit 0')   # a success that trains nothing
+    done = harness('--cases', 'performance')
+    assert done.returncode == 3
+    assert 'INVALID' in done.stdout
+
+
+def test_a_promoted_baseline_is_what_the_next_run_is_judged_by(project, harness):
+    def speeds(*seconds):
+        # Another step time for every run, so that the baseline has a spread.
+        for number, step_s in enumerate(seconds):
+            (project.folder / f'log{number}').write_text(training_log(seconds=step_s, seed=number))
+        project.model_does(train=f'cat {project.folder}/log$(printf "%s\\n" "$@" | '
+                                 'sed -n "s/^--seed=//p")')
+
+    speeds(0.500, 0.501, 0.499, 0.502, 0.498)
+    assert harness('--cases', 'performance', '--runs', '5').returncode == 0
+    promoted = project.run(sys.executable, '-m', 'harness', 'baseline', 'promote',
+                           '--reason', 'the first')
+    assert promoted.returncode == 0, promoted.stderr
+    assert 'the first' in project.run(sys.executable, '-m', 'harness', 'baseline', 'show').stdout
+    for step_s, status, word in ((0.5, 0, 'PASS'), (0.6, 1, 'REGRESSION'), (0.4, 0, 'IMPROVED')):
+        speeds(step_s)
+        done = harness('--cases', 'performance')
+        assert (done.returncode, done.stdout.split()[0]) == (status, word)
+        assert summary(project).split(':')[0].endswith(word)
+
+
+def test_strict_turns_a_missing_baseline_into_status_5(harness):
+    assert harness('--cases', 'performance', '--strict').returncode == 5
+
+
+def test_a_dry_run_prints_the_commands_and_runs_nothing(project, harness):
+    done = harness('--dry-run', '--runs', '2')
+    assert done.returncode == 0
+    assert done.stdout.count('bash test/train_performance_1p.sh --max_step=12 --seed=') == 2
+    assert not project.trained()
+    assert not (project.root / 'reports').exists()
+
+
+def test_the_device_and_the_environment_are_controlled(project, harness):
+    project.model_does(train=f'env >{project.folder}/env; cat {project.train}')
+    harness('--device', '4', '--cases', 'performance', ASCEND_DEVICE_ID='1',
+            AWS_SECRET_ACCESS_KEY='hush', TRAIN='exit 1')
+    variables = dict(line.split('=', 1) for line in
+                     (project.folder / 'env').read_text().splitlines() if '=' in line)
+    assert variables['ASCEND_DEVICE_ID'] == '4'
+    assert variables['RCAN_DEVICE_KIND'] == 'cpu'
+    assert not {'AWS_SECRET_ACCESS_KEY', 'TRAIN'} & set(variables)
+    assert (project.output(4) / 'train_4.log').exists()
+
+
+@pytest.mark.parametrize('args, complaint', [
+    (['--device', '-1'], '--device'),
+    (['--device', 'x'], '--device'),
+    (['--runs', '0'], '--runs'),
+    (['--cases', 'fast'], "unknown case 'fast'"),
+    (['--cases', 'full,full'], 'twice'),
+    (['--data_path', '/no/such'], '/no/such'),
+    (['--kind', 'tpu'], '--kind'),
+    (['--dry'], '--dry'),
+])
+def test_a_bad_request_is_one_line_and_status_2(project, harness, args, complaint):
+    done = harness(*args)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not project.trained()
+
+
+def test_a_damaged_baseline_is_named_before_anything_runs(project, harness):
+    (project.root / 'harness/baselines').mkdir(exist_ok=True)
+    (project.root / 'harness/baselines/torn.json').write_text('{"schema": 1')
+    done = harness()
+    assert done.returncode == 2
+    assert 'torn.json' in done.stderr
+    assert not project.trained()
+
+
+def test_a_harness_that_lacks_packages_goes_on_through_env_run(project, tmp_path):
+    (project.root / 'env/run.sh').write_text('printf "%s\\n" "$@"; exit 5')
+    bare = tmp_path / 'bare'
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(bare)], check=True)
+    done = project.run(str(bare / 'bin/python'), 'harness/run_all.py', '--device', '0')
+    assert done.returncode == 5
+    assert done.stdout.splitlines() == [
+        'python', str(project.root / 'harness/run_all.py'), '--device', '0']
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM])
+def test_stopping_it_leaves_no_process_and_a_report_of_what_was_stopped(project, sig):
+    project.train.write_text(training_log(until_step=5))
+    # The training ignores the request to end, and so does what it has started.
+    project.model_does(train=f"cat {project.train}; trap '' TERM INT; "
+                             f"(trap '' TERM INT; sleep 600) & echo $! >{project.folder}/pids; "
+                             f"echo $$ >>{project.folder}/pids; sleep 600")
+    main = subprocess.Popen(
+        [sys.executable, 'harness/run_all.py', '--kind', 'cpu', '--max_step', '12'],
+        cwd=str(project.root), env=project.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not ((project.folder / 'pids').exists()
+               and len((project.folder / 'pids').read_text().splitlines()) == 2):
+        assert time.monotonic() < deadline and main.poll() is None
+        time.sleep(0.1)
+    time.sleep(0.5)  # so that it has seen the log
+    main.send_signal(sig)
+    main.communicate()
+    assert main.returncode == 130
+    assert not any(psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != 'zombie'
+                   for pid in (project.folder / 'pids').read_text().split())
+    assert 'interrupted during performance, run 1' in summary(project)
+    assert 'INVALID' in summary(project).splitlines()[0]
+    assert 'did not run' in summary(project)   # the full case
+
+
+def test_a_real_training_goes_through_all_stages(tmp_path):
+    """Everything is real here but its length."""
+    # Another device's folders, so that nobody's results of device 0 are lost.
+    done = subprocess.run(
+        [sys.executable, 'harness/run_all.py', '--kind', 'cpu', '--device', '987654321',
+         '--max_step', '8', '--reports', str(tmp_path)],
+        cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    rows = pandas.read_csv(str(tmp_path / 'results.csv'))
+    assert list(rows.case) == ['performance', 'full']
+    assert (rows.steps == 8).all() and (rows.images_per_s > 0).all()
+    assert rows.psnr_db[1] > 15
+    assert abs(rows.bicubic_psnr_db[1] - 31.537) < 5e-4
+    assert (rows.peak_memory_mib > 100).all()
+    # The script's own figure, by its own code, and the harness's agree.
+    results = ROOT / 'test/output/987654321/RCAN_ID0268_for_TensorFlow_smoke_bs16_1p_acc.log'
+    reported = dict(line.split(' = ') for line in results.read_text().splitlines())
+    assert float(reported['ActualFPS']) == pytest.approx(rows.images_per_s[1], rel=1e-3)
+    assert float(reported['TrainAccuracy']) == pytest.approx(rows.psnr_db[1], abs=1e-3)
