@@ -15,7 +15,7 @@ from harness import environment
 if __name__ == '__main__':
     environment.ensure(['-m', 'harness', *sys.argv[1:]])
 
-from harness import baseline, config, machine, run, store  # noqa: E402
+from harness import baseline, config, store  # noqa: E402
 from harness.errors import HarnessError  # noqa: E402
 from harness.report.write import write  # noqa: E402
 
@@ -37,10 +37,11 @@ def show(args) -> int:
 
 def promote(args) -> int:
     """Make the runs of a session the baseline."""
-    commit = machine.commit(lambda command: run.ask(command, config.ROOT))
-    made = f'{time.strftime("%Y-%m-%d", time.gmtime())} at {commit}'
     records = store.session_runs(args.reports, args.session)
-    for b in baseline.from_runs(records, args.reason, made):
+    # Of the runs, not of today: what was measured is what they ran.
+    day = time.strftime('%Y-%m-%d', time.gmtime(records[0].outcome.started_unix_s))
+    made = f'{day} at {records[0].facts["commit"]}'
+    for b in baseline.from_runs(records, args.reason, made, args.margin):
         path = os.path.join(baseline.FOLDER, f'{b.name}.json')
         write(path, baseline.to_json(b))
         print(f'{b.case}: {b.metric.value(statistics.median(b.values))}, median of '
@@ -58,6 +59,8 @@ def _parser() -> config.Parser:
     actions.add_parser('show', help='list the baselines').set_defaults(do=show)
     promoting = actions.add_parser('promote', help='make the last session\'s runs the baseline')
     promoting.add_argument('--reason', required=True, help='why; it is kept with the baseline')
+    promoting.add_argument('--margin', type=float, help='loss that is accepted: a share of the '
+                           'speed (default: 0.02) or dB of PSNR (default: 0.1)')
     promoting.add_argument('--session', default='', help='default: the newest')
     promoting.add_argument('--reports', default=os.path.join(config.ROOT, 'reports'), metavar='DIR')
     promoting.set_defaults(do=promote)

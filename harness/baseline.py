@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Baselines: small, reviewable JSON files in git, one for each case and what it depends on."""
 
-import dataclasses
 import hashlib
 import json
 import os
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from harness.errors import ConfigError
 from harness.records import METRICS, Baseline, Metric, RunRecord
@@ -29,17 +28,22 @@ def load_all(folder: str = FOLDER) -> Tuple[Baseline, ...]:
     return tuple(_load(os.path.join(folder, name)) for name in names)
 
 
-def from_runs(records: Sequence[RunRecord], reason: str, made: str) -> Tuple[Baseline, ...]:
+def from_runs(records: Sequence[RunRecord], reason: str, made: str,
+              margin: Optional[float] = None) -> Tuple[Baseline, ...]:
     """One baseline for each case of the runs; raises ConfigError where they do not belong together.
 
-    A single bad run spoils a baseline, so none is left out in silence.
+    A single bad run spoils a baseline, so none is left out in silence.  Without a margin it is the
+    metric's own.
     """
     cases: Dict[str, List[RunRecord]] = {}
     for record in records:
         cases.setdefault(record.run.case.name, []).append(record)
     if not cases:
         raise ConfigError('no runs to make a baseline from: run harness/run_all.py first')
-    return tuple(_from_case(of_case, reason, made) for of_case in cases.values())
+    if margin is not None and len(cases) > 1:
+        raise ConfigError('--margin is in the unit of one metric, but these runs are of '
+                          f'{" and ".join(cases)}: use it for the runs of one case')
+    return tuple(_from_case(of_case, reason, made, margin) for of_case in cases.values())
 
 
 def to_json(baseline: Baseline) -> str:
@@ -51,7 +55,8 @@ def to_json(baseline: Baseline) -> str:
         'values': list(baseline.values)}, indent=1) + '\n'
 
 
-def _from_case(records: Sequence[RunRecord], reason: str, made: str) -> Baseline:
+def _from_case(records: Sequence[RunRecord], reason: str, made: str,
+               margin: Optional[float]) -> Baseline:
     metric, case = records[0].run.case.metric, records[0].run.case.name
     values = []
     for record in records:
@@ -67,7 +72,7 @@ def _from_case(records: Sequence[RunRecord], reason: str, made: str) -> Baseline
                               f'{records[0].run.id}: make a baseline from equal runs')
     digest = hashlib.sha256(json.dumps(match, sort_keys=True).encode()).hexdigest()[:8]
     return Baseline(f'{match["preset"]}-{case}-{digest}', case, metric, tuple(values), match,
-                    metric.margin, made, reason)
+                    metric.margin if margin is None else margin, made, reason)
 
 
 def _match(metric: Metric, facts: Mapping[str, Any]) -> Dict[str, Any]:
@@ -89,8 +94,3 @@ def _load(path: str) -> Baseline:
     except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as e:
         raise ConfigError(f'{path} is no baseline ({type(e).__name__}: {e}): restore it with git, '
                           'or remove it') from e
-
-
-def fields(baseline: Baseline) -> Dict[str, Any]:
-    """All fields by name, for a listing."""
-    return {f.name: getattr(baseline, f.name) for f in dataclasses.fields(baseline)}

@@ -175,8 +175,9 @@ class Baseline:
     def __post_init__(self):
         if not self.values or not all(0 < v < float('inf') for v in self.values):
             raise ConfigError(f'baseline {self.name}: values must be positive numbers, one a run')
-        if not 0 < self.margin:
-            raise ConfigError(f'baseline {self.name}: margin must be above 0, not {self.margin}')
+        if not 0 < self.margin < (1 if self.metric.relative else float('inf')):
+            raise ConfigError(f'baseline {self.name}: margin must be above 0, and a share below 1, '
+                              f'not {self.margin}')
 
 
 class Status(enum.Enum):

@@ -14,6 +14,7 @@ from harness.records import Device, Outcome, PlannedRun
 POLL_S = 0.25
 GRACE_S = 10.0      # between asking a script to stop and making it
 SILENCE_S = 1800.0  # the longest we know is a compilation of some minutes on an NPU
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(planned: PlannedRun, device: Device, environment: Mapping[str, str], root: str,
@@ -140,7 +141,8 @@ def _overdue(planned: PlannedRun, elapsed_s: float, silent_s: float) -> str:
 
 def _stop_group(process: subprocess.Popen):
     """Leave nothing behind: ask the whole group to end, then make it."""
-    impatient = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop this
+    # A second Ctrl-C must not stop this, nor must a CI system that asks in several ways.
+    handlers = {s: signal.signal(s, signal.SIG_IGN) for s in STOP_SIGNALS}
     for sig in (signal.SIGTERM, signal.SIGKILL):
         if not _signal_group(process, sig):
             break
@@ -148,7 +150,8 @@ def _stop_group(process: subprocess.Popen):
         while _signal_group(process, 0) and time.monotonic() < deadline:
             time.sleep(0.05)
     process.wait()
-    signal.signal(signal.SIGINT, impatient)
+    for s, handler in handlers.items():
+        signal.signal(s, handler)
 
 
 def _signal_group(process: subprocess.Popen, sig: int) -> bool:

@@ -56,6 +56,23 @@ def test_each_case_of_a_session_gets_a_baseline_of_its_own():
     assert len({b.name for b in made}) == 2
 
 
+def test_the_margin_is_the_metrics_own_unless_somebody_gives_another():
+    assert promoted(runs()).margin == SPEED.margin
+    made, = baselines.from_runs(runs(), REASON, MADE, margin=0.05)
+    assert made.margin == 0.05
+
+
+def test_one_margin_for_two_metrics_is_refused():
+    with pytest.raises(ConfigError, match='--margin .* performance and full'):
+        baselines.from_runs(runs() + runs(PSNRS, PSNR), REASON, MADE, margin=0.05)
+
+
+@pytest.mark.parametrize('margin', [0, -0.1, float('nan')])
+def test_a_margin_that_is_none_is_refused(margin):
+    with pytest.raises(ConfigError, match='margin must be above 0'):
+        baselines.from_runs(runs(), REASON, MADE, margin=margin)
+
+
 def test_the_file_has_a_line_for_each_value_and_fact():
     text = baselines.to_json(promoted(runs()))
     assert ' "unit": "images/s",\n' in text
@@ -153,7 +170,8 @@ def test_a_file_that_is_no_text_is_named_too(tmp_path):
     ({'values': ['fast']}, 'is no baseline'),
     ({'values': [10 ** 400]}, 'is no baseline'),
     ({'values': None}, 'is no baseline'),
-    ({'margin': 0}, 'margin must be above 0, not 0'),
+    ({'margin': 0}, 'margin must be above 0, and a share below 1, not 0'),
+    ({'margin': 1.0}, 'margin must be above 0, and a share below 1, not 1.0'),
     ({'margin': float('nan')}, 'margin must be above 0'),
     ({'match': None}, 'is no baseline'),
 ])
@@ -168,6 +186,15 @@ def assert_refused(folder, *complaints):
     for complaint in complaints:
         assert complaint in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('margin, is_refused', [(2.0, False), (float('inf'), True)])
+def test_a_margin_in_decibel_may_be_above_1_but_has_an_end(tmp_path, margin, is_refused):
+    saved(tmp_path, promoted(runs(PSNRS, PSNR)), margin=margin)
+    if is_refused:
+        assert_refused(tmp_path, 'margin must be above 0')
+    else:
+        assert baselines.load_all(str(tmp_path))[0].margin == margin
 
 
 def test_a_bad_baseline_beside_good_ones_is_not_passed_over(tmp_path):
@@ -201,6 +228,8 @@ def test_the_runs_of_the_newest_session_are_promoted(tmp_path, folder, capsys):
     assert capsys.readouterr().out.startswith('performance: 32 images/s, median of 10 runs -> ')
     assert promote(tmp_path, '--session', '20260102T000000Z-cpu0') == 0
     assert baselines.load_all(str(folder))[0].values == (16.0,)
+    with pytest.raises(ConfigError, match='no runs of session absent'):
+        promote(tmp_path, '--session', 'absent')
 
 
 @pytest.mark.parametrize('args', [[], ['--session', 'absent']])

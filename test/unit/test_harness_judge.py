@@ -5,7 +5,7 @@ import dataclasses
 import re
 
 import pytest
-from samples import CPU, FACTS, PSNRS, SPEEDS, baseline, case, measurement, planned, record
+from samples import PSNRS, SPEEDS, baseline, case, measurement, planned, record
 
 from harness.judge import exit_status, fault, headline, judge
 from harness.records import PSNR, SPEED, Device, Status
@@ -294,7 +294,3 @@ def test_the_headline_is_the_worst_verdict():
     for i, worst in enumerate(order):
         assert headline(verdicts(*reversed(order[i:]))) is worst
     assert headline([]) is Status.INVALID
-
-
-def test_the_sample_facts_are_those_of_the_cpu():
-    assert FACTS['device_kind'] == CPU.kind   # or the tests above compare nothing

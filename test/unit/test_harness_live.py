@@ -89,7 +89,7 @@ def test_on_a_terminal_there_is_a_bar_that_goes_when_all_is_done(clock):
     assert '[2/2] performance 2: loading' in now.replace('\n', '')
     assert 'performance 1' not in now   # one bar at a time
     assert shown.console.file.getvalue().rstrip('\n').endswith('\x1b[2K')   # wiped
-    assert not re.search('(?m)^.1/2. performance 1: training step', drawn)   # and no line as well
+    assert 'training step' not in drawn   # no line as well
 
 
 @pytest.mark.parametrize('terminal', [True, False])

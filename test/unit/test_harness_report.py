@@ -11,7 +11,7 @@ import stat
 
 import pandas
 import pytest
-from samples import PSNRS, SPEEDS, baseline, case, measurement, record, summary
+from samples import PSNRS, baseline, case, measurement, record, summary
 
 from harness import store
 from harness.errors import ConfigError, ParseError
@@ -159,10 +159,11 @@ def test_a_run_of_few_steps_has_a_dash_for_its_speed():
 
 
 def test_the_smallest_loss_to_be_seen_is_told_with_the_baseline():
-    trust = folded(report(record(32.0)), 'How far to trust this')
-    assert re.search(r'- performance: with 1 runs against 10 the smallest loss seen 4 times in 5 '
-                     r'is -1\.\d % \(baseline smoke-sample, 2026-01-01 at 0123456789ab: the '
-                     r'first\)\.', trust)
+    done = session(record(32.5))
+    detectable = done.verdicts[0].comparison.detectable * 100
+    assert ('- performance: with 1 runs against 10 the smallest loss seen 4 times in 5 is '
+            f'-{detectable:.1f} % (baseline smoke-sample, 2026-01-01 at 0123456789ab: the first).'
+            ) in folded(markdown.to_markdown(done), 'How far to trust this')
 
 
 def test_the_terminal_gets_a_line_a_case_and_the_reports_path(tmp_path, monkeypatch):
@@ -176,6 +177,11 @@ def test_the_terminal_gets_a_line_a_case_and_the_reports_path(tmp_path, monkeypa
 # --- text from elsewhere --------------------------------------------------------------------------
 
 HOSTILE = '<script>alert(1)</script> | <b>\n\n# PASS\n```'
+
+
+def with_advice(done, *advice):
+    return dataclasses.replace(done, verdicts=[
+        dataclasses.replace(v, advice=advice) for v in done.verdicts])
 
 
 def outside_of_fences(text):
@@ -198,7 +204,8 @@ def test_log_lines_cannot_break_out_of_their_fence():
     lambda: report(record(32.0, facts={'driver': HOSTILE})),
     lambda: report(record(32.0), baselines=[baseline(driver=HOSTILE)]),
     lambda: report(record(32.0), baselines=[dataclasses.replace(baseline(), reason=HOSTILE)]),
-], ids=['fault', 'fact', 'match', 'reason'])
+    lambda: markdown.to_markdown(with_advice(session(record(32.0)), HOSTILE)),
+], ids=['fault', 'fact', 'match', 'reason', 'advice'])
 def test_text_from_elsewhere_neither_renders_nor_ends_a_line(hostile):
     text = hostile()
     assert '&lt;script>alert(1)&lt;/script>' in text
@@ -340,7 +347,7 @@ def test_a_session_is_four_files_that_agree(tmp_path):
     assert sorted(os.listdir(str(tmp_path))) == ['results.csv', 'summary.json', 'summary.md',
                                                  'verdicts.csv']
     for name in os.listdir(str(tmp_path)):
-        assert 'REGRESSION' in (tmp_path / name).read_text() or name == 'results.csv'
+        assert ('REGRESSION' in (tmp_path / name).read_text()) == (name != 'results.csv')
 
 
 def test_saved_runs_are_found_again_the_newest_session_first(tmp_path):
@@ -402,13 +409,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
 
 def test_the_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
-    calls = []
-    real = {name: getattr(os, name) for name in ('fsync', 'replace')}
-    for name in real:
-        monkeypatch.setattr(os, name, lambda *args, name=name: (calls.append(name),
-                                                                real[name](*args)))
+    calls, replace = [], os.replace
+    monkeypatch.setattr(os, 'fsync', lambda file: calls.append(os.fstat(file).st_size))
+    monkeypatch.setattr(os, 'replace', lambda *paths: calls.append(replace(*paths)))
     write(str(tmp_path / 'summary.md'), 'text')
-    assert calls == ['fsync', 'replace']
+    assert calls == [4, None]   # with all its bytes
+
+
+def test_writing_leaves_the_umask_as_it_was_and_heeds_it(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write(str(tmp_path / 'summary.md'), 'text')
+    finally:
+        during = os.umask(before)
+    assert during == 0o027
+    assert stat.S_IMODE((tmp_path / 'summary.md').stat().st_mode) == 0o640
 
 
 @pytest.mark.parametrize('data, expected', [
@@ -417,7 +432,3 @@ def test_a_log_is_read_whatever_its_bytes(tmp_path, data, expected):
     (tmp_path / 'log').write_bytes(data)
     assert list(store.lines(str(tmp_path / 'log'))) == expected
     assert store.read(str(tmp_path / 'absent')) == ''
-
-
-def test_the_samples_are_one_run_a_value():
-    assert len(SPEEDS) == len(PSNRS) == 10   # or the tables above say something else

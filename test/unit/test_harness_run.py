@@ -4,15 +4,15 @@
 import dataclasses
 import io
 import os
+import signal
 import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
 import psutil
 import pytest
 from rich.console import Console
-from samples import CPU, MACHINE, SPEED, case, planned
+from samples import CPU, MACHINE, case, planned
 from stand_in import training_log
 
 from harness import device, live, run, run_all
@@ -115,8 +115,9 @@ def test_the_deadline_ends_the_whole_group_even_what_ignores_the_request(bench):
 
 def test_a_script_is_asked_first_and_may_clean_up(bench, monkeypatch):
     monkeypatch.setattr(run, 'GRACE_S', PATIENCE_S)   # it ends as soon as the group is empty
-    bench.run('trap "echo cleaned up; exit" TERM; echo $$ >self; for i in {1..1200}; do sleep 0.1; done',
-              deadline_s=0.01, watch=lambda pid, lines: bench.wait_for('self'))
+    bench.run('trap "echo cleaned up; exit" TERM; echo $$ >self; '
+              'for i in {1..1200}; do sleep 0.1; done', deadline_s=0.01,
+              watch=lambda pid, lines: bench.wait_for('self'))
     assert (bench.folder / 'output.log').read_text().endswith('cleaned up\n')
 
 
@@ -160,6 +161,30 @@ def test_an_interruption_ends_the_group_and_is_told_from_a_fault_of_its_own(benc
     assert outcome.returncode is None
     assert outcome.fault.startswith('interrupted after')
     assert not any(map(is_alive, pids))
+
+
+@pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_no_second_request_to_stop_keeps_it_from_ending_the_group(bench, monkeypatch, sig):
+    def raise_interrupt(*_):
+        raise KeyboardInterrupt
+
+    def interrupt(pid, lines):
+        pids.extend(bench.wait_for(*FAMILY))
+        # From now on, somebody asks again whenever we wait.
+        monkeypatch.setattr(run, 'time', SimpleNamespace(
+            time=time.time, monotonic=time.monotonic,
+            sleep=lambda s: (os.kill(os.getpid(), sig), time.sleep(s))))
+        raise KeyboardInterrupt
+
+    pids, before = [], signal.signal(sig, raise_interrupt)
+    try:
+        assert bench.run(STUBBORN, watch=interrupt).interrupted
+        assert not any(map(is_alive, pids))
+        assert signal.getsignal(sig) is raise_interrupt   # as it was
+    except KeyboardInterrupt:
+        pytest.fail('the second request came through')
+    finally:
+        signal.signal(sig, before)
 
 
 def test_an_error_of_the_watcher_leaves_no_process_either(bench):
@@ -218,6 +243,17 @@ def test_a_log_that_replaces_an_equal_one_of_an_earlier_run_is_read(bench):
                         lambda pid, lines: seen.extend(lines))
     assert seen == ['one']
     assert outcome.log_path
+
+
+def test_a_log_that_begins_in_the_moment_of_the_interruption_is_kept(bench):
+    def interrupt(pid, lines):
+        (bench.root / 'go on').write_text('')
+        bench.wait_for('self')
+        raise KeyboardInterrupt
+
+    outcome = bench.run('until [[ -e "go on" ]]; do sleep 0.01; done; '
+                        f'echo one >{bench.log}; echo $$ >self; sleep 120', interrupt)
+    assert outcome.log_path and (bench.folder / 'train_0.log').read_text() == 'one\n'
 
 
 def test_a_failed_script_that_has_left_the_old_log_has_none(bench):
@@ -351,6 +387,26 @@ def test_a_success_without_evidence_is_a_fault(measured, tmp_path, log, complain
     assert judge(made.run.case, [made], []).status is Status.INVALID
 
 
+@pytest.fixture
+def typed():
+    """Text that waits on our standard input, as if somebody had typed it."""
+    reading, writing = os.pipe()
+    os.write(writing, b'typed\n')
+    os.close(writing)
+    kept = os.dup(0)
+    os.dup2(reading, 0)
+    yield
+    os.dup2(kept, 0)
+    os.close(kept)
+    os.close(reading)
+
+
+def test_what_is_typed_meanwhile_reaches_neither_scripts_nor_commands(bench, typed):
+    bench.run('cat')
+    assert (bench.folder / 'output.log').read_text() == ''
+    assert run.ask(['cat'], str(bench.root)) == ''
+
+
 # --- short commands -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('argv, output', [
@@ -363,10 +419,6 @@ def test_a_short_command_gives_its_output_or_nothing(tmp_path, argv, output):
 
 def test_a_short_command_that_hangs_gives_nothing(tmp_path, monkeypatch):
     patient = subprocess.run
-    monkeypatch.setattr(subprocess, 'run', lambda *args, **kwargs: patient(
-        *args, **{**kwargs, 'timeout': kwargs['timeout'] / 600}))
-    assert run.ask([sys.executable, '-c', 'import time; time.sleep(600)'], str(tmp_path)) == ''
-
-
-def test_the_sample_run_is_of_the_speed_case():
-    assert planned().case.metric is SPEED
+    monkeypatch.setattr(subprocess, 'run', lambda *args, timeout, **kwargs: patient(
+        *args, **kwargs, timeout=0.1 if timeout <= 60 else None))
+    assert run.ask(['sleep', '120'], str(tmp_path)) == ''

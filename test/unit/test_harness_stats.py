@@ -67,13 +67,13 @@ def test_the_interval_covers_95_percent(quiet, count):
     assert at_least(0.05) <= share(quiet, count, 0, excludes_zero) <= at_most(0.05)
 
 
-@pytest.mark.parametrize('count, expected', zip(RUNS, (0.025, 0.005, 0.002)))
+@pytest.mark.parametrize('count, expected', list(zip(RUNS, (0.025, 0.005, 0.002))))
 def test_a_quiet_series_is_hardly_ever_called_a_regression(quiet, count, expected):
     assert share(quiet, count, 0, is_regression) <= at_most(expected) <= 0.06
 
 
 # Against 20 baseline runs and with a margin of 2 %.
-@pytest.mark.parametrize('count, power', zip(RUNS, (0.62, 0.90, 0.94)))
+@pytest.mark.parametrize('count, power', list(zip(RUNS, (0.62, 0.90, 0.94))))
 def test_a_slowdown_of_3_percent_is_seen_as_often_as_the_method_promises(quiet, count, power):
     seen = share(quiet, count, math.log1p(-0.03), is_regression)
     assert at_least(power - 0.04) <= seen <= at_most(min(power + 0.04, 0.99))
@@ -96,7 +96,7 @@ def scaled_to(spread, values):
     return [(v - mean) / sd * spread for v in values]
 
 
-@pytest.mark.parametrize('count, percent', zip(RUNS, (3.0, 1.8, 1.5)))
+@pytest.mark.parametrize('count, percent', list(zip(RUNS, (3.0, 1.8, 1.5))))
 def test_with_20_baseline_runs_of_1_percent_spread_so_much_can_be_seen(count, percent):
     base = scaled_to(0.01, np.random.RandomState(3).standard_normal(BASELINE_RUNS))
     assert prediction_interval([0.0] * count, base).detectable * 100 == pytest.approx(percent,

@@ -532,7 +532,17 @@ def test_a_bad_request_has_status_2_and_a_success_0(program):
     assert len(tiny.losses(out)) == 3
 
 
-def test_importing_main_leaves_the_search_path_alone():
+def test_an_interrupted_program_says_so_by_its_status_alone(program, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, 'load_pairs', interrupted)
+    code, _, err = program()
+    assert (code, err) == (130, '')
+
+
+def test_importing_main_leaves_the_search_path_alone(monkeypatch):
+    monkeypatch.setattr(sys, 'path', ['first', *sys.path])
     before = list(sys.path)
     runpy.run_path(main.__file__)
     assert sys.path == before
