@@ -14,7 +14,7 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from model import degrade, images
+from model import degrade, images, metrics
 from model.errors import RequestError
 
 
@@ -36,9 +36,9 @@ def load_pairs(hr_folder: str, lr_folder: str, scale: int, cache: str) -> List[P
     """
     if not lr_folder:
         lr_folder = degrade.cached_lr(_folder(hr_folder), scale, cache)
-    lr_files = _by_name(lr_folder)
+    lr_files = by_name(lr_folder)
     pairs, faults = [], []
-    for name, hr_file in _by_name(hr_folder).items():
+    for name, hr_file in by_name(hr_folder).items():
         lr_file = lr_files.get(f'{name}x{scale}') or lr_files.get(name)
         try:
             if lr_file is None:
@@ -59,6 +59,15 @@ def digest(pairs: Sequence[Pair]) -> str:
     """A short name of the data: equal only where all names and pixels are equal."""
     listing = ' '.join(f'{pair.name} {pair.digest}' for pair in pairs)
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
+
+
+def require_measurable(pairs: Sequence[Pair], scale: int):
+    """Raise RequestError where an image is too small for the SSIM's window inside its shave."""
+    least = metrics.SSIM_WINDOW + 2 * scale
+    small = [p.name for p in pairs if scale * min(p.lr.shape[:2]) < least]
+    if small:
+        raise RequestError(f'test images with a side below {least} pixels, too small to measure: '
+                           f'{", ".join(small)}')
 
 
 def require_patches(pairs: Sequence[Pair], patch: int):
@@ -155,7 +164,7 @@ def _require_sizes(pair: Pair, scale: int, hr_file: str, lr_file: str):
                            f'scale {scale} needs {expected[1]}x{expected[0]}')
 
 
-def _by_name(folder: str) -> Dict[str, str]:
+def by_name(folder: str) -> Dict[str, str]:
     """Name without extension -> path of every image; raises RequestError for two of one name."""
     files = {}
     for path in images.image_files(_folder(folder)):

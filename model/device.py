@@ -130,8 +130,10 @@ def _gpu_session_config(config) -> tf.ConfigProto:
 
 
 def _cpu_session_config(config) -> tf.ConfigProto:
-    threads = int(os.environ.get('OMP_NUM_THREADS') or 0)  # 0: TensorFlow takes every core
-    return tf.ConfigProto(device_count={'GPU': 0}, intra_op_parallelism_threads=threads)
+    threads = os.environ.get('OMP_NUM_THREADS') or '0'  # 0: TensorFlow takes every core
+    if not threads.isdigit():
+        raise RequestError(f'OMP_NUM_THREADS must be a number of threads, not {threads!r}')
+    return tf.ConfigProto(device_count={'GPU': 0}, intra_op_parallelism_threads=int(threads))
 
 
 def _folder(config, name: str) -> str:

@@ -11,7 +11,7 @@ if __name__ == '__main__':
     sys.path[0] = ROOT
 
 from model import config as configuration  # noqa: E402
-from model import data, images, progress  # noqa: E402
+from model import data, progress  # noqa: E402
 from model.errors import ModelError, RequestError  # noqa: E402
 
 
@@ -56,7 +56,7 @@ def test_only(config):
 
 def result_files(config):
     """The images to upscale; the folder for the results is made at once."""
-    files = images.image_files(config.test_LR_path)
+    files = list(data.by_name(config.test_LR_path).values())
     os.makedirs(config.result_path, exist_ok=True)
     return files
 
@@ -65,8 +65,10 @@ def test_data(config):
     """The test images; the folder for what is written is made at once."""
     if config.save_test_result or config.mode == 'test':
         os.makedirs(config.result_path, exist_ok=True)
-    return data.load_pairs(config.test_GT_path, config.test_LR_path, config.scale,
-                           config.cache_path)
+    pairs = data.load_pairs(config.test_GT_path, config.test_LR_path, config.scale,
+                            config.cache_path)
+    data.require_measurable(pairs, config.scale)
+    return pairs
 
 
 def load_tensorflow(config):

@@ -43,7 +43,8 @@ MAY_IMPORT = {
         'harness.judge', 'harness.live', 'harness.machine', 'harness.parse', 'harness.plan',
         'harness.report.markdown', 'harness.run', 'harness.store', 'harness.telemetry'},
     'harness.__main__': RECORDS | {
-        'harness.baseline', 'harness.config', 'harness.environment', 'harness.report.write', 'harness.store'},
+        'harness.baseline', 'harness.config', 'harness.environment', 'harness.report.write',
+        'harness.store'},
 
     'model': set(),
     'model.errors': set(),
@@ -54,7 +55,7 @@ MAY_IMPORT = {
     'model.images': {'model.errors'},
     'model.device': {'model.errors'},
     'model.degrade': {'model.config', 'model.errors', 'model.images'},
-    'model.data': {'model.degrade', 'model.errors', 'model.images'},
+    'model.data': {'model.degrade', 'model.errors', 'model.images', 'model.metrics'},
     'model.checkpoint': {'model.errors', 'model.network'},
     'model.picture': set(),
     'model.evaluate': {'model.checkpoint', 'model.data', 'model.degrade', 'model.device',
@@ -62,7 +63,7 @@ MAY_IMPORT = {
                        'model.picture', 'model.progress'},
     'model.train': {'model.checkpoint', 'model.data', 'model.device', 'model.errors',
                     'model.evaluate', 'model.network', 'model.progress'},
-    'model.main': {'model.config', 'model.data', 'model.errors', 'model.evaluate', 'model.images',
+    'model.main': {'model.config', 'model.data', 'model.errors', 'model.evaluate',
                    'model.progress', 'model.train'},
 }
 

@@ -157,6 +157,13 @@ def test_a_folder_without_images_is_named(tmp_path, cache):
         data.load_pairs(folder, '', 2, cache)
 
 
+def test_test_images_too_small_for_the_metric_are_named():
+    pairs = [pair_of(tiny.noise(*size), name=name) for name, size in
+             [('low', (7, 9)), ('fits', (8, 8)), ('narrow', (9, 7))]]
+    with pytest.raises(RequestError, match='below 15 pixels.*: low, narrow$'):
+        data.require_measurable(pairs, 2)
+
+
 def test_images_smaller_than_a_patch_are_named():  # (30)
     pairs = [pair_of(tiny.noise(*size), name=name) for name, size in
              [('low', (5, 9)), ('fits', (6, 6)), ('narrow', (9, 5))]]

@@ -423,3 +423,9 @@ def test_on_an_npu_every_size_of_image_has_a_graph_of_known_shapes(believed, pho
         main.main(tiny.flags(mode='test_only', test_LR_path='small', device_kind='npu',
                              pre_trained_model='model_dir/RCAN_X2_4_1_1-3'))
     assert inputs[1:] == [[1, 9, 14, 3], [1, 7, 8, 3]]      # the first only makes the variables
+
+
+def test_a_number_of_threads_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', 'all')
+    with pytest.raises(RequestError, match="OMP_NUM_THREADS must be a number .* not 'all'"):
+        device.DEVICES['cpu'].session_config(None)
