@@ -3,8 +3,7 @@
 
 import math
 import shlex
-import statistics
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Sequence, Tuple
 
 from harness import stats
 from harness.records import (
@@ -30,7 +29,7 @@ def judge(case: Case, records: Sequence[RunRecord], baselines: Sequence[Baseline
         reason = '; '.join(faults) or 'it did not run'
         return Verdict(case.name, case.metric, Status.INVALID,
                        f'No statement about the code: {reason}.', _after_fault(records),
-                       _median(values), len(values))
+                       case.metric.mean(values) if values else None, len(values))
     facts = records[0].facts
     command = _command(case, facts)
     candidates = [b for b in baselines if (b.case, b.metric) == (case.name, case.metric)]
@@ -99,7 +98,7 @@ def _against(case: Case, values: List[float], baseline: Baseline, command: str) 
     metric = case.metric
     interval = stats.prediction_interval(*(tuple(map(metric.scaled, side))
                                            for side in (values, baseline.values)))
-    value, expected = statistics.median(values), statistics.median(baseline.values)
+    value, expected = metric.mean(values), metric.mean(baseline.values)
     if interval is None:
         return Verdict(
             case.name, metric, Status.INCONCLUSIVE,
@@ -171,7 +170,7 @@ def _more_runs(c: Comparison, baseline: Baseline, command: str) -> str:
 
 def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[Baseline],
                       facts: Mapping[str, Any], command: str) -> Verdict:
-    value = statistics.median(values)
+    value = case.metric.mean(values)
     nearest = min(candidates, key=lambda b: len(differing(b, facts)), default=None)
     reason = f'{case.metric.value(value)} measured; '
     reason += ('there is no baseline of this case yet.' if nearest is None else
@@ -195,7 +194,3 @@ def _command(case: Case, facts: Mapping[str, Any]) -> str:
 def _learn(command: str) -> str:
     return (f'`{command} --runs 10 && python -m harness baseline promote '
             '--reason "first baseline of this machine"`')
-
-
-def _median(values: Sequence[float]) -> Optional[float]:
-    return statistics.median(values) if values else None

@@ -3,8 +3,9 @@
 
 import enum
 import math
+import statistics
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from harness.errors import ConfigError
 
@@ -50,6 +51,11 @@ class Metric:
     def rescaled(self, difference: float) -> float:
         """The inverse of unscaled()."""
         return math.log1p(difference) if self.relative else difference
+
+    def mean(self, values: Sequence[float]) -> float:
+        """The mean on that scale, as a value: geometric, where ratios matter."""
+        mean = statistics.mean(map(self.scaled, values))
+        return math.exp(mean) if self.relative else mean
 
     def change(self, difference: float) -> str:
         """A difference in words: -3.1 % or -0.12 dB."""
@@ -212,7 +218,7 @@ class Verdict:
     status: Status
     reason: str
     advice: Tuple[str, ...]               # what to do, commands included
-    value: Optional[float] = None         # median over the runs
+    value: Optional[float] = None         # mean over the runs, on the metric's scale
     runs: int = 0
     baseline: Optional[Baseline] = None
     comparison: Optional[Comparison] = None

@@ -2,7 +2,6 @@
 """Records -> summary.md: what happened, how sure it is, what to type next; then the details."""
 
 import os
-import statistics
 from typing import Any, List, Mapping, Optional, Sequence
 
 from harness import judge
@@ -67,7 +66,7 @@ def _value(metric: Metric, value: Optional[float]) -> str:
 
 
 def _baseline_cell(v: Verdict) -> str:
-    return _value(v.metric, statistics.median(v.baseline.values) if v.baseline else None)
+    return _value(v.metric, v.metric.mean(v.baseline.values) if v.baseline else None)
 
 
 def _change_cell(v: Verdict) -> str:

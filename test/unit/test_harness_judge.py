@@ -80,12 +80,20 @@ def test_the_change_is_a_share_for_speed_and_a_difference_for_psnr():
     for verdict in (speed, psnr):
         c = verdict.comparison
         assert c.low < c.difference < c.high
-        assert verdict.value == c.now and c.baseline == 32.0
+        assert verdict.value == c.now and c.baseline == pytest.approx(32, abs=1e-3)
         assert 0 < c.detectable < 0.1
 
 
-def test_the_value_is_the_median_over_the_runs():
-    assert judged(30.0, 32.0, 33.0).value == 32.0
+def test_the_value_is_the_mean_over_the_runs_on_the_scale_of_the_metric():
+    assert judged(16.0, 64.0).value == pytest.approx(32)
+    assert judged(31.0, 33.5, metric=PSNR).value == pytest.approx(32.25)
+
+
+@pytest.mark.parametrize('metric', [SPEED, PSNR])
+def test_value_baseline_and_change_fit_together(metric):
+    c = judged(31.9, 32.3, 31.6, metric=metric).comparison
+    expected = c.now / c.baseline - 1 if metric.relative else c.now - c.baseline
+    assert c.difference == pytest.approx(expected)
 
 
 # --- evidence -------------------------------------------------------------------------------------
@@ -100,7 +108,7 @@ def test_one_bad_run_of_three_makes_the_case_invalid(bad):
                               f'run {bad} gave no measurement (exit status 7).')
     assert any('output.log' in line for line in verdict.advice)
     assert verdict.comparison is None
-    assert (verdict.value, verdict.runs) == (28.0, 2)   # what the others measured
+    assert (verdict.value, verdict.runs) == (pytest.approx(28), 2)   # what the others measured
 
 
 def test_a_run_with_numbers_and_a_fault_is_no_evidence():
