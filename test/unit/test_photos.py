@@ -5,9 +5,12 @@ import hashlib
 import json
 import os
 
+import imageio.v2 as imageio
 import numpy as np
 import pytest
 from PIL import Image
+
+from model import images
 
 PHOTOS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'photos')
 LICENCE_TEXTS = {
@@ -69,3 +72,9 @@ def test_every_licence_has_its_text_linked():
 
 def test_no_photograph_is_there_twice():
     assert len({photo['pixels_sha256'] for photo in MANIFEST}) == len(MANIFEST)
+
+
+@each_photo
+def test_another_reader_sees_the_same_pixels(photo):
+    path = os.path.join(PHOTOS, photo['file'])
+    assert np.array_equal(imageio.imread(path), images.read_rgb(path))
