@@ -191,7 +191,9 @@ def test_stopping_it_leaves_no_process_and_a_report_of_what_was_stopped(project,
                              f"echo $$ >>{project.folder}/pids; sleep 600")
     main = subprocess.Popen(
         [sys.executable, 'harness/run_all.py', '--kind', 'cpu', '--max_step', '12'],
-        cwd=str(project.root), env=project.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        cwd=str(project.root), env=project.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Whoever runs the tests in the background has them ignore Ctrl-C; a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 60
     while not ((project.folder / 'pids').exists()
                and len((project.folder / 'pids').read_text().splitlines()) == 2):
@@ -199,7 +201,7 @@ def test_stopping_it_leaves_no_process_and_a_report_of_what_was_stopped(project,
         time.sleep(0.1)
     time.sleep(0.5)  # so that it has seen the log
     main.send_signal(sig)
-    main.communicate()
+    main.communicate(timeout=120)
     assert main.returncode == 130
     assert not any(psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != 'zombie'
                    for pid in (project.folder / 'pids').read_text().split())
