@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,11 +211,17 @@ def test_stopping_it_leaves_no_process_and_a_report_of_what_was_stopped(project,
     assert 'did not run' in summary(project)   # the full case
 
 
-def test_a_real_training_goes_through_all_stages(tmp_path):
+@pytest.fixture
+def spare_device():
+    """A device that nobody has, so that nobody's results are replaced."""
+    yield '987654321'
+    shutil.rmtree(str(ROOT / 'test/output/987654321'), ignore_errors=True)
+
+
+def test_a_real_training_goes_through_all_stages(tmp_path, spare_device):
     """Everything is real here but its length."""
-    # Another device's folders, so that nobody's results of device 0 are lost.
     done = subprocess.run(
-        [sys.executable, 'harness/run_all.py', '--kind', 'cpu', '--device', '987654321',
+        [sys.executable, 'harness/run_all.py', '--kind', 'cpu', '--device', spare_device,
          '--max_step', '8', '--reports', str(tmp_path)],
         cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
@@ -225,7 +232,8 @@ def test_a_real_training_goes_through_all_stages(tmp_path):
     assert abs(rows.bicubic_psnr_db[1] - 31.537) < 5e-4
     assert (rows.peak_memory_mib > 100).all()
     # The script's own figure, by its own code, and the harness's agree.
-    results = ROOT / 'test/output/987654321/RCAN_ID0268_for_TensorFlow_smoke_bs16_1p_acc.log'
+    results = (ROOT / 'test/output' / spare_device
+               / 'RCAN_ID0268_for_TensorFlow_smoke_bs16_1p_acc.log')
     reported = dict(line.split(' = ') for line in results.read_text().splitlines())
     assert float(reported['ActualFPS']) == pytest.approx(rows.images_per_s[1], rel=1e-3)
     assert float(reported['TrainAccuracy']) == pytest.approx(rows.psnr_db[1], abs=1e-3)
