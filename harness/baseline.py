@@ -60,7 +60,7 @@ def _from_case(records: Sequence[RunRecord], reason: str, made: str,
     metric, case = records[0].run.case.metric, records[0].run.case.name
     values = []
     for record in records:
-        value = record.measurement and getattr(record.measurement, metric.name)
+        value = record.value(metric)
         if record.fault or not value:
             raise ConfigError(f'{record.run.id} cannot be part of a baseline: '
                               f'{record.fault or "it measured no " + metric.name}')

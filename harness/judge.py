@@ -82,7 +82,7 @@ def _evidence(metric: Metric, records: Sequence[RunRecord]) -> Tuple[List[float]
     """The metric of every run that has it; a sentence for every run that has not."""
     values, faults = [], []
     for record in records:
-        value = record.measurement and getattr(record.measurement, metric.name)
+        value = record.value(metric)
         if record.fault:
             faults.append(f'run {record.run.index} gave no measurement ({record.fault})')
         elif not value or not math.isfinite(value):

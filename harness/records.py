@@ -164,6 +164,10 @@ class RunRecord:
     facts: Mapping[str, Any]              # what the numbers depend on
     last_lines: Tuple[str, ...] = ()      # of the output, where there is a fault
 
+    def value(self, metric: Metric) -> Optional[float]:
+        """What this run has measured of a metric; None where it has not."""
+        return getattr(self.measurement, metric.name, None)
+
 
 @dataclass(frozen=True)
 class Baseline:

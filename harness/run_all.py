@@ -65,10 +65,10 @@ def main(argv=None) -> int:
             records.append(measure(next_run, session, view))
             store.save_run(session.reports, records[-1])
             # After every run: a later crash must not cost the earlier results.
-            store.save_reports(session.reports, summarize(session, cases, records, baselines))
-            if records[-1].outcome.interrupted:
+            summary = summarize(session, cases, records, baselines)
+            store.save_reports(session.reports, summary)
+            if summary.interrupted:
                 break
-    summary = summarize(session, cases, records, baselines)
     print('\n'.join(markdown.closing_lines(summary, session.reports)))
     return 130 if summary.interrupted else judge.exit_status(summary.verdicts, args.strict)
 

@@ -23,8 +23,7 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
     iterator = data.batches(pairs, config)
     step_op, loss_op = _training_ops(iterator.get_next(), chosen, config)
     saver = checkpoint.saver()
-    session_config = chosen.session_config(config)
-    with tf.Session(config=session_config) as session:
+    with tf.Session(config=chosen.session_config(config)) as session:
         session.run([tf.global_variables_initializer(), iterator.initializer])
         if config.fine_tuning:
             checkpoint.restore(session, config)
