@@ -78,12 +78,19 @@ def open_session(args, argv: Sequence[str]) -> Session:
     chosen = device.device(args.kind or ask(device.DETECT), args.device)
     threads = machine.usable_cpus()
     return Session(
-        id=time.strftime('%Y%m%dT%H%M%SZ', time.gmtime()) + f'-{chosen.kind}{chosen.index}',
+        id=session_id(chosen),
         command=' '.join(map(shlex.quote, ['run_all.py', *argv])),
         device=chosen,
         variables=device.environment(chosen, os.environ, threads),
         machine=machine.machine(chosen, threads, ask),
         reports=os.path.relpath(args.reports))
+
+
+def session_id(chosen: Device) -> str:
+    """When and where, so that names sort by time; milliseconds, for sessions can be that short."""
+    now = time.time()
+    return (time.strftime('%Y%m%dT%H%M%S', time.gmtime(now)) + f'.{int(now * 1000) % 1000:03d}Z'
+            f'-{chosen.kind}{chosen.index}')
 
 
 def measure(planned: PlannedRun, session: Session, view: live.View) -> RunRecord:

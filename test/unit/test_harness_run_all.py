@@ -12,7 +12,10 @@ import time
 import pandas
 import psutil
 import pytest
+from samples import CPU
 from stand_in import ROOT, training_log
+
+from harness import run_all
 
 REPORTS = ('summary.md', 'summary.json', 'results.csv', 'verdicts.csv')
 
@@ -237,3 +240,12 @@ def test_a_real_training_goes_through_all_stages(tmp_path, spare_device):
     reported = dict(line.split(' = ') for line in results.read_text().splitlines())
     assert float(reported['ActualFPS']) == pytest.approx(rows.images_per_s[1], rel=1e-3)
     assert float(reported['TrainAccuracy']) == pytest.approx(rows.psnr_db[1], abs=1e-3)
+
+
+def test_two_sessions_within_a_second_have_names_of_their_own_that_sort_by_time(monkeypatch):
+    clock = [1795425135.0014, 1795425135.0996, 1795425135.9999, 1795425136.0]
+    names = []
+    for now in clock:
+        monkeypatch.setattr(time, 'time', lambda now=now: now)
+        names.append(run_all.session_id(CPU))
+    assert sorted(set(names)) == names
