@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m harness VERB: what is there beside the main job.
 
-    python -m harness baseline show
-    python -m harness baseline promote --reason "CANN 8.0 is 4 % faster"
+    python -m harness baseline learn --runs 10 --cases performance --reason "first on this machine"
+    python -m harness plan --see 3% --power 0.9
+    python -m harness certify --runs 30
+    python -m harness judge reports/runs/20261123T091017.482Z-cpu0.json
 """
 
+import argparse
 import os
+import re
 import statistics
 import sys
-import time
 
 from harness import environment
 
 if __name__ == '__main__':
     environment.ensure(['-m', 'harness', *sys.argv[1:]])
 
-from harness import baseline, config, store  # noqa: E402
-from harness.errors import HarnessError  # noqa: E402
+from harness import baseline, certify, config, judge, live, run_all, stats, store  # noqa: E402
+from harness.errors import ConfigError  # noqa: E402
+from harness.report import markdown  # noqa: E402
 from harness.report.write import write  # noqa: E402
+from harness.study import Study  # noqa: E402
 
 
 def main(argv=None) -> int:
@@ -28,48 +33,222 @@ def main(argv=None) -> int:
 
 def show(args) -> int:
     """One line a baseline."""
-    for b in baseline.load_all():
+    for b in baseline.load_all(baseline.FOLDER):
         print(f'{b.name}: {b.metric.value(statistics.median(b.values))} '
               f'(median of {len(b.values)} runs, limit {b.metric.change(-b.margin)}), '
               f'{b.made}: {b.reason}')
     return 0
 
 
+def learn(args) -> int:
+    """Run the cases so often, all of the same code, and make the runs the baseline."""
+    if args.runs < stats.SHORT_HISTORY:
+        raise ConfigError(f'--runs must be {stats.SHORT_HISTORY} or more, not {args.runs}: fewer '
+                          'do not show the spread; 10 are good, 20 better')
+    args.max_runs, args.against = args.runs, ''
+    session = run_all.open_session(args, 'python -m harness baseline learn', sys.argv[1:])
+    with live.View() as view:
+        study = Study(session, args.reports, view)
+        for index in range(1, args.runs + 1):
+            study.canary()
+            for case in session.cases:
+                if not study.session.ended:
+                    study.measure(case, index)
+    _save(study.records, args.reason, study.session.canary_s, args.margin)
+    return 0
+
+
 def promote(args) -> int:
-    """Make the runs of a session the baseline."""
-    records = store.session_runs(args.reports, args.session)
-    # Of the runs, not of today: what was measured is what they ran.
-    day = time.strftime('%Y-%m-%d', time.gmtime(records[0].outcome.started_unix_s))
-    made = f'{day} at {records[0].facts["commit"]}'
-    for b in baseline.from_runs(records, args.reason, made, args.margin):
+    """Make the runs of a session, or those named, the baseline."""
+    session, records = store.load(args.reports, args.session)
+    named = set(args.run)
+    unknown = named - {r.run.id for r in records}
+    if unknown:
+        raise ConfigError(f'no run {", ".join(sorted(unknown))} in session {session.id}: '
+                          f'ls {os.path.join(args.reports, "runs")} shows them')
+    chosen = [r for r in records if not r.run.arm.value and (not named or r.run.id in named)]
+    _save(chosen, args.reason, session.canary_s, args.margin)
+    return 0
+
+
+def diff(args) -> int:
+    """In which facts each baseline differs from the newest session here."""
+    session, records = store.load(args.reports, args.session)
+    facts = next((r.facts for r in records if r.measurement), session.machine)
+    for b in baseline.load_all(baseline.FOLDER):
+        differing = judge.differing(b, facts)
+        print(f'{b.name}: ' + (f'not compared, for it differs in {", ".join(differing)}'
+                               if differing else 'compared: nothing that matters differs'))
+        for name, there in sorted(b.environment.items()):
+            if name not in b.match and facts.get(name) != there:
+                print(f'    {name}: {there} there, {facts.get(name, "unknown")} here')
+    return 0
+
+
+def retire(args) -> int:
+    """Remove a baseline from those that are compared with; git keeps it."""
+    path = baseline.retire(args.name, baseline.FOLDER)
+    print(f'removed {os.path.relpath(path)}: git has it still (commit its removal)')
+    return 0
+
+
+def rejudge(args) -> int:
+    """Make the reports of a session again from its stored records."""
+    name = os.path.basename(args.session.rstrip('/'))
+    name = name[:-len('.json')] if name.endswith('.json') else name
+    # A run's folder names its session first.
+    name = next((s for s in store.sessions(args.reports) if name.startswith(s)), name)
+    session, records = store.load(args.reports, name)
+    summary = judge.summarize(session, records)
+    store.save_reports(args.reports, summary)
+    print('\n'.join(markdown.closing_lines(summary, args.reports)))
+    return judge.exit_status(summary.verdicts, strict=False)
+
+
+def plan(args) -> int:
+    """How many runs and minutes it takes to see a loss here, by what is known of the spread."""
+    session = run_all.open_session(_session_args(args), 'python -m harness plan', [])
+    for case in session.cases:
+        if case.metric.relative:
+            print('\n'.join(_plans(case, session, args.see, args.power)))
+    return 0
+
+
+def certified(args) -> int:
+    """Try this machine's verdicts out where the answer is known."""
+    session = run_all.open_session(_session_args(args), 'python -m harness certify', sys.argv[1:])
+    with live.View() as view:
+        path = certify.certify(session, args.reports, args.runs, view)
+    print(f'{os.path.relpath(path)} (commit it)')
+    return 0
+
+
+def _plans(case, session, see: float, power: float):
+    """A line against each baseline that may be compared with, one for pairs."""
+    for b in session.baselines:
+        facts = {**session.machine, **b.match}
+        facts.update({k: session.machine[k] for k in b.match if k in session.machine})
+        if b.case == case.name and not judge.differing(b, facts):
+            spread = statistics.stdev(map(b.metric.scaled, b.values))
+            runs = stats.runs_to_narrow(spread, -b.metric.rescaled(-see), len(b.values),
+                                        stats.share(stats.looks(1, session.max_runs)), power)
+            yield _needed(f'{case.name} against {b.name}', runs, 'runs', b.wall_s, see, power)
+    if session.certificate:
+        c = session.certificate
+        pairs = stats.runs_to_narrow(c.spread, -case.metric.rescaled(-see), error=stats.share(
+            stats.looks(stats.PAIRS, max(stats.PAIRS, session.max_runs))), power=power)
+        yield _needed(f'{case.name} with --against', pairs, 'pairs', c.pair_s, see, power)
+    else:
+        yield (f'{case.name} with --against: not known, for this machine is not certified: '
+               'python -m harness certify')
+
+
+def _needed(what: str, runs, unit: str, each_s: float, see: float, power: float) -> str:
+    if runs is None:
+        return f'{what}: more than 100 {unit} to see {see * 100:g} %: use a quieter machine'
+    time = f', {runs * each_s / 60:.0f} min' if each_s else ''
+    return (f'{what}: {runs} {unit}{time} to see a loss of {see * 100:g} % with probability '
+            f'{power:g}')
+
+
+def _save(records, reason, canary_s, margin):
+    for b in baseline.from_runs(records, reason, canary_s, margin):
         path = os.path.join(baseline.FOLDER, f'{b.name}.json')
         write(path, baseline.to_json(b))
         print(f'{b.case}: {b.metric.value(statistics.median(b.values))}, median of '
               f'{len(b.values)} runs -> {os.path.relpath(path)} (commit it)')
-    return 0
+
+
+def _session_args(args):
+    args.against = ''
+    return args
+
+
+def _percent(text: str) -> float:
+    if not re.fullmatch(r'[0-9]{1,2}(\.[0-9]{1,3})?%', text) or not float(text[:-1]):
+        raise argparse.ArgumentTypeError(f'must be a share such as 3%, not {text!r}')
+    return float(text[:-1]) / 100
+
+
+def _probability(text: str) -> float:
+    if not re.fullmatch(r'0?\.[0-9]{1,6}', text) or not float(text):
+        raise argparse.ArgumentTypeError(f'must be between 0 and 1, such as 0.9, not {text!r}')
+    return float(text)
 
 
 def _parser() -> config.Parser:
     parser = config.Parser(prog='python -m harness', allow_abbrev=False)
-    verbs = parser.add_subparsers(metavar='baseline', dest='verb')
+    verbs = parser.add_subparsers(metavar='baseline | judge | plan | certify', dest='verb')
     verbs.required = True
-    actions = verbs.add_parser('baseline', help='what runs are compared with').add_subparsers(
-        metavar='show | promote', dest='action')
-    actions.required = True
-    actions.add_parser('show', help='list the baselines').set_defaults(do=show)
-    promoting = actions.add_parser('promote', help='make the last session\'s runs the baseline')
-    promoting.add_argument('--reason', required=True, help='why; it is kept with the baseline')
-    promoting.add_argument('--margin', type=float, help='loss that is accepted: a share of the '
-                           'speed (default: 0.02) or dB of PSNR (default: 0.1)')
-    promoting.add_argument('--session', default='', help='default: the newest')
-    promoting.add_argument('--reports', default=os.path.join(config.ROOT, 'reports'), metavar='DIR')
-    promoting.set_defaults(do=promote)
+    _add_baseline(verbs.add_parser('baseline', help='what runs are compared with'))
+
+    judging = verbs.add_parser('judge', help='make the reports of a session again')
+    judging.add_argument('session', nargs='?', default='',
+                         help='its name, or its file or a run\'s folder in reports/runs; default: '
+                              'the newest')
+    _add_reports(judging)
+    judging.set_defaults(do=rejudge)
+
+    planning = verbs.add_parser('plan', help='how many runs and minutes a verdict takes here')
+    planning.add_argument('--see', type=_percent, required=True, metavar='SHARE',
+                          help='the slowdown to be seen, such as 3%%')
+    planning.add_argument('--power', type=_probability, default=stats.POWER, metavar='P',
+                          help='with which probability; default: %(default)s')
+    planning.add_argument('--max-runs', type=config.positive, default=7, metavar='N')
+    config.add_case_flags(planning)
+    planning.set_defaults(do=plan)
+
+    certifying = verbs.add_parser('certify', help='measure false alarms and power on this machine')
+    certifying.add_argument('--runs', type=config.positive, default=30, metavar='N',
+                            help='comparisons of equal code; a third as many for each slowdown; '
+                                 'default: %(default)s')
+    certifying.add_argument('--max-runs', type=config.positive, default=7, metavar='N',
+                            help='pairs of each comparison at the most; default: %(default)s')
+    config.add_case_flags(certifying, cases='performance')
+    certifying.set_defaults(do=certified)
     return parser
 
 
+def _add_baseline(parser):
+    actions = parser.add_subparsers(metavar='show | learn | promote | diff | retire',
+                                    dest='action')
+    actions.required = True
+    actions.add_parser('show', help='list the baselines').set_defaults(do=show)
+
+    learning = actions.add_parser('learn', help='make them from so many runs of this checkout')
+    learning.add_argument('--runs', type=config.positive, default=10, metavar='N',
+                          help='runs of each case; default: %(default)s')
+    _add_reason(learning)
+    config.add_case_flags(learning)
+    learning.set_defaults(do=learn)
+
+    promoting = actions.add_parser('promote', help='make them from runs that are there')
+    promoting.add_argument('--session', default='', help='default: the newest')
+    promoting.add_argument('--run', action='append', default=[], metavar='NAME',
+                           help='only this run of it; may be given several times')
+    _add_reason(promoting)
+    _add_reports(promoting)
+    promoting.set_defaults(do=promote)
+
+    differing = actions.add_parser('diff', help='what differs between each and a session here')
+    differing.add_argument('--session', default='', help='default: the newest')
+    _add_reports(differing)
+    differing.set_defaults(do=diff)
+
+    retiring = actions.add_parser('retire', help='compare with one no more')
+    retiring.add_argument('name', help='as baseline show prints it')
+    retiring.set_defaults(do=retire)
+
+
+def _add_reason(parser):
+    parser.add_argument('--reason', required=True, help='why; it is kept with the baseline')
+    parser.add_argument('--margin', type=float, help='loss that is accepted: a share of the '
+                        'speed (default: 0.02) or dB of PSNR (default: 0.1)')
+
+
+def _add_reports(parser):
+    parser.add_argument('--reports', default=os.path.join(config.ROOT, 'reports'), metavar='DIR')
+
+
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except HarnessError as e:
-        print(f'harness: {e}', file=sys.stderr)
-        sys.exit(2)
+    run_all.run_main('harness', main)

@@ -4,13 +4,16 @@
 import hashlib
 import json
 import os
+import statistics
+import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from harness import stats
 from harness.errors import ConfigError
 from harness.records import METRICS, Baseline, Metric, RunRecord
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'baselines')
-SCHEMA = 1
+SCHEMA = 2
 
 # What was trained: accuracy depends on it, on whatever machine.
 TRAINED = ('preset', 'scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio', 'patch_size',
@@ -19,6 +22,9 @@ TRAINED = ('preset', 'scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio
 # Where: speed depends on it as well.
 WHERE = ('device_kind', 'device_model', 'cpu_model', 'cpus', 'threads', 'tensorflow',
          'driver', 'cann', 'log_freq')
+# What may explain a difference, and is no reason not to compare.
+ENVIRONMENT = ('host', 'system', 'memory_gib', 'python', 'commit', 'tensorflow', 'device_kind',
+               'device_model', 'cpu_model', 'cpus', 'threads', 'driver', 'cann')
 
 
 def load_all(folder: str = FOLDER) -> Tuple[Baseline, ...]:
@@ -28,12 +34,12 @@ def load_all(folder: str = FOLDER) -> Tuple[Baseline, ...]:
     return tuple(_load(os.path.join(folder, name)) for name in names)
 
 
-def from_runs(records: Sequence[RunRecord], reason: str, made: str,
+def from_runs(records: Sequence[RunRecord], reason: str, canary_s: Sequence[float] = (),
               margin: Optional[float] = None) -> Tuple[Baseline, ...]:
     """One baseline for each case of the runs; raises ConfigError where they do not belong together.
 
     A single bad run spoils a baseline, so none is left out in silence.  Without a margin it is the
-    metric's own.
+    metric's own.  canary_s: of the sessions that the runs are from.
     """
     cases: Dict[str, List[RunRecord]] = {}
     for record in records:
@@ -43,54 +49,95 @@ def from_runs(records: Sequence[RunRecord], reason: str, made: str,
     if margin is not None and len(cases) > 1:
         raise ConfigError('--margin is in the unit of one metric, but these runs are of '
                           f'{" and ".join(cases)}: use it for the runs of one case')
-    return tuple(_from_case(of_case, reason, made, margin) for of_case in cases.values())
+    return tuple(_from_case(of_case, reason, canary_s, margin) for of_case in cases.values())
 
 
 def to_json(baseline: Baseline) -> str:
-    """The file's text; two baselines diff line by line."""
-    return json.dumps({
+    """The file's text; two baselines diff line by line, with a line for each run's curve."""
+    stored = {
         'schema': SCHEMA, 'case': baseline.case, 'metric': baseline.metric.name,
-        'unit': baseline.metric.unit, 'margin': baseline.margin, 'made': baseline.made,
-        'reason': baseline.reason, 'match': dict(sorted(baseline.match.items())),
-        'values': list(baseline.values)}, indent=1) + '\n'
+        'unit': baseline.metric.unit, 'margin': baseline.margin, 'day': baseline.day,
+        'commit': baseline.commit, 'reason': baseline.reason, 'wall_s': baseline.wall_s,
+        'match': dict(sorted(baseline.match.items())),
+        'environment': dict(sorted(baseline.environment.items())),
+        'values': list(baseline.values), 'canary_s': list(baseline.canary_s),
+        'losses': [json.dumps(curve) for curve in baseline.losses]}
+    text = json.dumps(stored, indent=1)
+    return text.replace('"[', '[').replace(']"', ']') + '\n'
 
 
-def _from_case(records: Sequence[RunRecord], reason: str, made: str,
+def retire(name: str, folder: str = FOLDER) -> str:
+    """Remove a baseline's file; return its path.  Raises ConfigError where there is none."""
+    path = os.path.join(folder, f'{name}.json')
+    if name not in {b.name for b in load_all(folder)}:
+        raise ConfigError(f'no baseline {name}: `python -m harness baseline show` lists them')
+    os.unlink(path)
+    return path
+
+
+def digest(match: Mapping[str, Any]) -> str:
+    """A short name of conditions under which runs may be compared."""
+    return hashlib.sha256(json.dumps(match, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def match(metric: Metric, facts: Mapping[str, Any]) -> Dict[str, Any]:
+    """The facts that runs must share to be compared."""
+    names = TRAINED + WHERE if metric.relative else TRAINED
+    return {name: facts.get(name) for name in names}
+
+
+def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[float],
                margin: Optional[float]) -> Baseline:
     metric, case = records[0].run.case.metric, records[0].run.case.name
     values = []
     for record in records:
         value = record.value(metric)
-        if record.fault or not value:
-            raise ConfigError(f'{record.run.id} cannot be part of a baseline: '
-                              f'{record.fault or "it measured no " + metric.name}')
+        why = record.fault or ('' if value else f'it measured no {metric.name}') or (
+            record.disturbance if metric.relative else '')
+        if why or not value:
+            raise ConfigError(f'{record.run.id} cannot be part of a baseline: {why}')
         values.append(value)
-    match = _match(metric, records[0].facts)
+    facts = records[0].facts
+    shared = match(metric, facts)
     for record in records[1:]:
-        if _match(metric, record.facts) != match:
+        if match(metric, record.facts) != shared or record.facts['commit'] != facts['commit']:
             raise ConfigError(f'{record.run.id} ran under other conditions than '
                               f'{records[0].run.id}: make a baseline from equal runs')
-    digest = hashlib.sha256(json.dumps(match, sort_keys=True).encode()).hexdigest()[:8]
-    return Baseline(f'{match["preset"]}-{case}-{digest}', case, metric, tuple(values), match,
-                    metric.margin if margin is None else margin, made, reason)
-
-
-def _match(metric: Metric, facts: Mapping[str, Any]) -> Dict[str, Any]:
-    names = TRAINED + WHERE if metric.relative else TRAINED
-    return {name: facts.get(name) for name in names}
+    # Of the runs, not of today: what was measured is what they ran.
+    day = time.strftime('%Y-%m-%d', time.gmtime(records[0].outcome.started_unix_s))
+    curves = [stats.loss_curve(r.measurement.losses) for r in records if r.measurement]
+    return Baseline(
+        f'{shared["preset"]}-{case}-{digest(shared)}', case, metric, tuple(values), shared,
+        metric.margin if margin is None else margin, facts['commit'], day, reason,
+        tuple(curves) if all(curves) else (), tuple(canary_s),
+        round(statistics.median(r.outcome.wall_s for r in records), 1),
+        {name: facts.get(name) for name in ENVIRONMENT if name in facts})
 
 
 def _load(path: str) -> Baseline:
     name = os.path.splitext(os.path.basename(path))[0]
     try:
         with open(path, encoding='utf-8') as f:
-            stored = json.load(f)
+            stored = _upgraded(json.load(f))
         if stored['schema'] != SCHEMA:
             raise ConfigError(f'{path}: schema {stored["schema"]}, this harness reads {SCHEMA}: '
                               'make the baseline anew')
         return Baseline(name, stored['case'], METRICS[stored['metric']],
                         tuple(map(float, stored['values'])), dict(stored['match']),
-                        float(stored['margin']), stored['made'], stored['reason'])
+                        float(stored['margin']), str(stored['commit']), str(stored['day']),
+                        str(stored['reason']),
+                        tuple(tuple(map(float, curve)) for curve in stored['losses']),
+                        tuple(map(float, stored['canary_s'])), float(stored['wall_s']),
+                        dict(stored['environment']))
     except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as e:
         raise ConfigError(f'{path} is no baseline ({type(e).__name__}: {e}): restore it with git, '
                           'or remove it') from e
+
+
+def _upgraded(stored: Dict[str, Any]) -> Dict[str, Any]:
+    """Schema 1 knew no curves, no canary and no environment."""
+    if stored['schema'] != 1:
+        return stored
+    day, _, commit = stored['made'].partition(' at ')
+    return {'losses': [], 'canary_s': [], 'wall_s': 0.0, 'environment': {}, **stored,
+            'schema': 2, 'day': day, 'commit': commit}

@@ -34,27 +34,40 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = Parser(prog='run_all.py', allow_abbrev=False,
                     description='Train RCAN with ModelZoo\'s scripts, judge speed and accuracy '
                                 'against baselines, write reports/summary.md.')
-    parser.add_argument('--device', type=_natural, default=0, metavar='N',
-                        help='number of the device (ASCEND_DEVICE_ID); default: %(default)s')
-    parser.add_argument('--kind', choices=('npu', 'gpu', 'cpu'),
-                        help='kind of device; default: the best that is there')
-    parser.add_argument('--cases', default=','.join(SCRIPTS), metavar='NAME,...',
-                        help='what to run; default: %(default)s')
-    parser.add_argument('--runs', type=_positive, default=1, metavar='N',
-                        help='runs of each case; default: %(default)s')
-    parser.add_argument('--preset', choices=('paper', 'smoke'),
-                        help='size of the network; default: smoke on a CPU, else paper')
-    parser.add_argument('--data_path', metavar='DIR',
-                        help='folder in DIV2K\'s layout; default on a CPU: test/photos')
-    parser.add_argument('--max_step', type=_positive, metavar='N',
-                        help='training steps; default: the script\'s')
-    parser.add_argument('--reports', default=os.path.join(ROOT, 'reports'), metavar='DIR',
-                        help='where reports go; default: reports/')
+    add_case_flags(parser)
+    parser.add_argument('--max-runs', type=positive, default=5, metavar='N',
+                        help='runs of each case at the most: it starts with one, and stops as soon '
+                             'as the verdict is clear; default: %(default)s')
+    parser.add_argument('--budget', type=_duration_s, default=None, metavar='TIME',
+                        help='start no run that would end later, such as 90s, 20m or 1h')
+    parser.add_argument('--against', default='', metavar='REVISION',
+                        help='compare with this git revision, side by side, instead of with '
+                             'baselines')
+    parser.add_argument('--no-confirm', action='store_true',
+                        help='call a regression without running the baseline\'s revision beside')
     parser.add_argument('--strict', action='store_true',
                         help='exit 4 where a verdict is INCONCLUSIVE, 5 where it is NO_BASELINE')
     parser.add_argument('--dry-run', action='store_true',
                         help='print what would run, and run nothing')
     return parser.parse_args(argv)
+
+
+def add_case_flags(parser: argparse.ArgumentParser, cases: str = ','.join(SCRIPTS)):
+    """What is run, on which device, and where the results go."""
+    parser.add_argument('--device', type=_natural, default=0, metavar='N',
+                        help='number of the device (ASCEND_DEVICE_ID); default: %(default)s')
+    parser.add_argument('--kind', choices=('npu', 'gpu', 'cpu'),
+                        help='kind of device; default: the best that is there')
+    parser.add_argument('--cases', default=cases, metavar='NAME,...',
+                        help='what to run; default: %(default)s')
+    parser.add_argument('--preset', choices=('paper', 'smoke'),
+                        help='size of the network; default: smoke on a CPU, else paper')
+    parser.add_argument('--data_path', metavar='DIR',
+                        help='folder in DIV2K\'s layout; default on a CPU: test/photos')
+    parser.add_argument('--max_step', type=positive, metavar='N',
+                        help='training steps; default: the script\'s')
+    parser.add_argument('--reports', default=os.path.join(ROOT, 'reports'), metavar='DIR',
+                        help='where reports go; default: reports/')
 
 
 def cases(args: argparse.Namespace) -> Tuple[Case, ...]:
@@ -64,7 +77,7 @@ def cases(args: argparse.Namespace) -> Tuple[Case, ...]:
         if name not in SCRIPTS:
             raise ConfigError(f'unknown case {name!r}: one of {", ".join(SCRIPTS)}')
     if len(set(names)) < len(names):
-        raise ConfigError(f'--cases {args.cases} names a case twice: use --runs for more runs')
+        raise ConfigError(f'--cases {args.cases} names a case twice: --max-runs is for more runs')
     if args.data_path and not os.path.isdir(args.data_path):
         raise ConfigError(f'no folder at --data_path {args.data_path}')
     return tuple(_case(name, *SCRIPTS[name], args) for name in names)
@@ -79,13 +92,21 @@ def _case(name: str, script: str, metric: Metric, args: argparse.Namespace) -> C
     return Case(name, script, tuple(flags), metric, deadline_s)
 
 
+def _duration_s(text: str) -> float:
+    found = re.fullmatch(r'([0-9]{1,6}(?:\.[0-9]{1,3})?)([smh])', text)
+    if not found or not float(found.group(1)):
+        raise argparse.ArgumentTypeError(f'must be a time such as 90s, 20m or 1h, not {text!r}')
+    return float(found.group(1)) * {'s': 1, 'm': 60, 'h': 3600}[found.group(2)]
+
+
 def _natural(text: str) -> int:
     if not re.fullmatch('[0-9]{1,9}', text):
         raise argparse.ArgumentTypeError(f'must be 0, 1, 2, ..., not {text!r}')
     return int(text)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A flag's value that counts something."""
     if not re.fullmatch('[0-9]{1,9}', text) or int(text) == 0:
         raise argparse.ArgumentTypeError(f'must be 1 or more, not {text!r}')
     return int(text)

@@ -3,7 +3,7 @@
 
 import sys
 import time
-from typing import Optional
+from typing import Dict, Optional
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,12 +17,10 @@ INTERVAL_S = 10.0
 class View:
     """One line of progress; use it as a context."""
 
-    def __init__(self, total_runs: int, console: Optional[Console] = None):
+    def __init__(self, console: Optional[Console] = None):
         self.console = console or Console(file=sys.stderr)
-        self.total_runs = total_runs
-        self.number = 0
         self._said_at = -INTERVAL_S
-        self._said_phase = ''
+        self._said_phase: Dict[str, str] = {}
         self._bar = Bar(
             TextColumn('{task.description}', markup=False), BarColumn(bar_width=None),
             TextColumn('{task.completed:.0f}/{task.total:.0f} steps'),
@@ -39,8 +37,6 @@ class View:
 
     def begin(self, planned: PlannedRun):
         """The next run starts."""
-        self.number += 1
-        self._said_phase = ''
         for task in self._bar.task_ids:
             self._bar.remove_task(task)
         self._bar.add_task(self._title(planned), total=1, figures='')
@@ -51,7 +47,7 @@ class View:
             self._bar.update(task, total=progress.max_step or 1, completed=progress.step,
                              description=f'{self._title(planned)}: {progress.phase}',
                              figures=figures(progress))
-        if not self.console.is_terminal and self._is_time(progress.phase):
+        if not self.console.is_terminal and self._is_time(planned.id, progress.phase):
             steps = f' step {progress.step}/{progress.max_step}' if progress.max_step else ''
             self.say(f'{self._title(planned)}: {progress.phase}{steps} {figures(progress)}')
 
@@ -60,13 +56,15 @@ class View:
         self.console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
     def _title(self, planned: PlannedRun) -> str:
-        return f'[{self.number}/{self.total_runs}] {planned.case.name} {planned.index}'
+        arm = f' {planned.arm.value}' if planned.arm.value else ''
+        return f'{planned.case.name} {planned.index}{arm}'
 
-    def _is_time(self, phase: str) -> bool:
+    def _is_time(self, run: str, phase: str) -> bool:
+        """At each change of a run's phase, and now and then."""
         now = time.monotonic()
-        if phase == self._said_phase and now - self._said_at < INTERVAL_S:
+        if phase == self._said_phase.get(run) and now - self._said_at < INTERVAL_S:
             return False
-        self._said_at, self._said_phase = now, phase
+        self._said_at, self._said_phase[run] = now, phase
         return True
 
 

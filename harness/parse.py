@@ -5,12 +5,13 @@ import json
 import math
 import re
 import statistics
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from harness.errors import ParseError
-from harness.records import Measurement, Progress
+from harness.records import Measurement, Progress, Turn
+from harness.steps import outlier_share, percentile_95, steady_start
 
-WARMUP_STEPS = 5  # the first steps compile and fill caches: they say nothing about speed
+WARMUP_STEPS = 5  # at least: they compile and fill caches and say nothing about speed
 
 # 102 training step completed
 STEP = re.compile(r'([0-9]{1,15}) training step completed')
@@ -26,6 +27,7 @@ EVENT = ':::MLLOG '
 REQUIRED = ('config', 'init_start', 'first_step_start', 'device', 'first_step_stop', 'run_stop')
 FIRST_COUNTS = ('init_start', 'init_stop')
 EVALUATED = ('eval_start', 'eval_accuracy', 'eval_stop')
+BETWEEN = {'save': 'saving', 'eval': 'evaluation'}  # what a training does between its steps
 COUNTS = ('batch_size', 'max_step', 'log_freq')  # of the configuration: what is computed with
 # The latest that has begun, last first.
 PHASES = (('eval_stop', 'done'), ('eval_start', 'evaluating'), ('run_stop', 'saved'),
@@ -69,6 +71,8 @@ class TrainingLog:
         self.losses: List[float] = []
         self.seconds: List[float] = []
         self.events: Dict[str, Event] = {}
+        self.between_s = dict.fromkeys(BETWEEN.values(), 0.0)
+        self._began_ms: Dict[str, float] = {}
         self.psnr_db: Optional[float] = None
         self.damaged = ''
 
@@ -89,8 +93,8 @@ class TrainingLog:
             loss=self.losses[-1] if self.losses else None,
             images_per_s=config.get('batch_size', 0) / step_s if step_s else None)
 
-    def measurement(self) -> Measurement:
-        """The metrics of a finished run.
+    def measurement(self, turns: Sequence[Turn] = ()) -> Measurement:
+        """The metrics of a finished run; of one that took turns, those of the steps that count.
 
         Raises ParseError where the log stops early or contradicts itself: half a log is no
         measurement.
@@ -99,8 +103,12 @@ class TrainingLog:
         self._require_finished()
         self._require_whole_evaluation()
         config = self.events['config'].value
-        steady = [s for step, s in zip(self.steps, self.seconds) if step > WARMUP_STEPS]
-        step_s = statistics.median(steady) if steady else None
+        warm_up = sum(step <= WARMUP_STEPS for step in self.steps)
+        start = warm_up if turns else steady_start(self.seconds, warm_up)
+        first = warm_up if start is None else start
+        counted = [seconds for step, seconds in zip(self.steps[first:], self.seconds[first:])
+                   if not turns or any(t.first_step < step <= t.last_step for t in turns)]
+        step_s = statistics.median(counted) if counted else None
         return Measurement(
             config=config,
             device_kind=self.events['device'].value,
@@ -108,16 +116,23 @@ class TrainingLog:
             step_seconds=tuple(self.seconds),
             losses=tuple(self.losses),
             step_s=step_s,
-            step_mad_s=statistics.median(abs(s - step_s) for s in steady) if step_s else None,
+            step_mad_s=statistics.median(abs(s - step_s) for s in counted) if step_s else None,
             images_per_s=config['batch_size'] / step_s if step_s else None,
-            wall_images_per_s=(config['batch_size'] * (config['max_step'] - 1)
-                               / max(self._between_s('first_step_stop', 'run_stop'), 1e-3)),
+            # What took turns was stopped half of the time: its wall clock says nothing.
+            wall_images_per_s=None if turns else (
+                config['batch_size'] * (config['max_step'] - 1)
+                / max(self._between_s('first_step_stop', 'run_stop'), 1e-3)),
             first_step_s=self._between_s('first_step_start', 'first_step_stop'),
             time_to_first_step_s=self._between_s('init_start', 'first_step_stop'),
             final_loss=self.losses[-1],
             psnr_db=self.psnr_db,
             ssim=self.events['eval_accuracy'].metadata.get('ssim') if self.psnr_db else None,
-            bicubic_psnr_db=self._value('bicubic_psnr', None) if self.psnr_db else None)
+            bicubic_psnr_db=self._value('bicubic_psnr', None) if self.psnr_db else None,
+            first_counted_step=self.steps[first] if counted else None,
+            steady=start is not None,
+            step_p95_s=percentile_95(counted) if counted else None,
+            outlier_share=outlier_share(counted) if counted else None,
+            phases_s={} if turns else self._phases_s())
 
     def _read(self, line: str):
         if line.startswith(EVENT):
@@ -140,9 +155,39 @@ class TrainingLog:
         except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
             self.damaged = self.damaged or f'{EVENT}{text[:80]}'
             return
+        if 'first_step_start' in self.events and 'run_stop' not in self.events:
+            self._add_up(key, event.time_ms)
+            if key.startswith('eval_'):
+                return  # of a training half done: only its time counts
         # The evaluation is a process of its own: what both write is the training's.
         if key not in FIRST_COUNTS or key not in self.events:
             self.events[key] = event
+
+    def _add_up(self, key: str, time_ms: float):
+        """Add a phase between the steps to those before: a training saves many times."""
+        name, _, end = key.rpartition('_')
+        if name in BETWEEN and end == 'start':
+            self._began_ms[name] = time_ms
+        elif name in BETWEEN and end == 'stop' and name in self._began_ms:
+            self.between_s[BETWEEN[name]] += max(0.0, time_ms - self._began_ms.pop(name)) / 1000
+
+    def _phases_s(self) -> Dict[str, float]:
+        """Where the time from the first step's start to the training's end went.
+
+        With log_freq above 1 the steps' time is that of the logged ones, scaled up.  A log
+        without input_wait, of an older training, has the waiting within the steps.
+        """
+        wall_s = self._between_s('first_step_start', 'run_stop')
+        apart_s = {'first step': self._between_s('first_step_start', 'first_step_stop'),
+                   **self.between_s}
+        later = [s for step, s in zip(self.steps, self.seconds) if step > 1]
+        left_s = max(0.0, wall_s - sum(apart_s.values()))
+        steps_s = min(left_s, sum(later) / max(1, len(later))
+                      * (self.events['config'].value['max_step'] - 1))
+        waited_s = ({'input wait': min(steps_s, self.events['input_wait'].value)}
+                    if 'input_wait' in self.events else {})
+        return {**apart_s, **waited_s, 'steps': steps_s - sum(waited_s.values()),
+                'other': left_s - steps_s}
 
     def _require_undamaged(self):
         if self.damaged:
@@ -211,6 +256,8 @@ def _require_usable(key: str, event: Event):
         raise TypeError('no decibel')
     if key == 'eval_accuracy' and not isinstance(event.metadata['ssim'], float):
         raise TypeError('no SSIM')
+    if key == 'input_wait' and not (isinstance(event.value, float) and 0 <= event.value < math.inf):
+        raise ValueError('no seconds')
 
 
 def _is_count(value: Any) -> bool:

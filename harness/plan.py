@@ -4,19 +4,32 @@
 import shlex
 from typing import Mapping, Sequence, Tuple
 
-from harness.records import Case, Device, PlannedRun
+from harness.records import Arm, Case, Device, PlannedRun
 
 
-def plan(cases: Sequence[Case], runs: int, session: str) -> Tuple[PlannedRun, ...]:
-    """Every case once, then every case again: what drifts meets all cases alike."""
-    return tuple(PlannedRun(f'{session}-{case.name}-{index}', case, index, seed=index - 1)
-                 for index in range(1, runs + 1) for case in cases)
+def run(case: Case, index: int, session: str) -> PlannedRun:
+    """Run number 1, 2, ... of a case, each with a seed of its own."""
+    return PlannedRun(f'{session}-{case.name}-{index}', case, index, seed=index - 1)
 
 
-def describe(planned: Sequence[PlannedRun], device: Device, variables: Mapping[str, str]) -> str:
+def pair(case: Case, index: int, session: str, slowdown: float = 0.0) -> Tuple[PlannedRun, ...]:
+    """Both arms of a pair, with the same seed: A B, then B A, so that neither is always first.
+
+    slowdown: of the new arm, from outside and on purpose.
+    """
+    old, new = (PlannedRun(f'{session}-{case.name}-{index}-{arm.value}', case, index,
+                           seed=index - 1, arm=arm, slowdown=slowdown if arm is Arm.NEW else 0.0)
+                for arm in (Arm.OLD, Arm.NEW))
+    return (old, new) if index % 2 else (new, old)
+
+
+def describe(cases: Sequence[Case], first: int, most: int, against: str, device: Device,
+             variables: Mapping[str, str]) -> str:
     """What would run, and with which variables, for --dry-run."""
     controlled = ('ASCEND_DEVICE_ID', 'RCAN_DEVICE_KIND', 'CUDA_VISIBLE_DEVICES',
                   'OMP_NUM_THREADS')
     shown = ' '.join(f'{name}={variables[name]}' for name in controlled if name in variables)
-    return '\n'.join([f'device {device.kind}:{device.index}, {len(planned)} runs',
-                      *(f'{shown} {" ".join(map(shlex.quote, p.argv))}' for p in planned)])
+    units = f'pairs with {against}' if against else 'runs'
+    return '\n'.join([f'device {device.kind}:{device.index}, {first} to {most} {units} a case',
+                      *(f'{shown} {" ".join(map(shlex.quote, run(case, 1, "").argv))}'
+                        for case in cases)])

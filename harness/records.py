@@ -4,7 +4,7 @@
 import enum
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from harness.errors import ConfigError
@@ -16,18 +16,6 @@ class Device:
 
     kind: str
     index: int
-
-
-@dataclass(frozen=True)
-class Session:
-    """What all runs of one call of the main job share."""
-
-    id: str
-    command: str
-    device: Device
-    variables: Mapping[str, str]          # the environment of every run
-    machine: Mapping[str, Any]
-    reports: str                          # folder
 
 
 @dataclass(frozen=True)
@@ -82,14 +70,24 @@ class Case:
     deadline_s: float
 
 
+class Arm(enum.Enum):
+    """Which code a run is of."""
+
+    ALONE = ''                # this checkout, to be compared with a baseline
+    OLD = 'old'               # the revision that it is compared with
+    NEW = 'new'               # this checkout, beside an old one
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """One run of a case; its seed makes it another draw of weights and patches."""
 
     id: str
     case: Case
-    index: int                # 1, 2, ... of this case
+    index: int                # 1, 2, ... of this case; both arms of a pair have the same
     seed: int
+    arm: Arm = Arm.ALONE
+    slowdown: float = 0.0     # from outside, on purpose: 0.05 makes everything last 5 % longer
 
     @property
     def argv(self) -> Tuple[str, ...]:
@@ -114,6 +112,18 @@ class Load:
 
     peak_memory_bytes: int    # resident, all processes of the run together
     mean_cpu_percent: float   # 100 is one core
+    foreign_cpu_percent: Optional[float] = None   # of all other processes; None: not known
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Steps that a run made while the other arm of its pair was stopped.
+
+    The first of them had begun before, so it lasted as long as the stop did: it says nothing.
+    """
+
+    first_step: int
+    last_step: int
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,7 @@ class Outcome:
     output_path: str           # all that the script printed
     interrupted: bool = False  # by whoever sat before it, not by its deadline
     picture_path: str = ''     # LR, bicubic, RCAN and HR side by side; empty: not evaluated
+    turns: Tuple[Turn, ...] = ()  # where it took turns with another arm; else nothing
 
 
 @dataclass(frozen=True)
@@ -139,16 +150,21 @@ class Measurement:
     steps: int
     step_seconds: Tuple[float, ...]       # of every logged step, in order
     losses: Tuple[float, ...]             # of the same steps
-    step_s: Optional[float]               # median after the warm-up; None: too few steps
+    step_s: Optional[float]               # median of the steps that count; None: too few steps
     step_mad_s: Optional[float]           # median absolute deviation of the same steps
     images_per_s: Optional[float]         # batch size over step_s
-    wall_images_per_s: float              # with everything between the first step and the last
+    wall_images_per_s: Optional[float]    # with all between the first step and the last
     first_step_s: float                   # compiles the graph
     time_to_first_step_s: float           # from the start of the process to the first step done
     final_loss: float
     psnr_db: Optional[float] = None       # mean over the test images; None: not evaluated
     ssim: Optional[float] = None
     bicubic_psnr_db: Optional[float] = None
+    first_counted_step: Optional[int] = None  # those before are warm-up; None: none counts
+    steady: bool = True                   # False: never; then all after the least warm-up count
+    step_p95_s: Optional[float] = None    # 95th percentile of the steps that count
+    outlier_share: Optional[float] = None  # of them: slower than median + 5 scaled MADs
+    phases_s: Mapping[str, float] = field(default_factory=dict)  # from the first step to the end
 
 
 @dataclass(frozen=True)
@@ -163,6 +179,7 @@ class RunRecord:
     fault: str                            # empty: a measurement to be judged
     facts: Mapping[str, Any]              # what the numbers depend on
     last_lines: Tuple[str, ...] = ()      # of the output, where there is a fault
+    disturbance: str = ''                 # by others on the machine; empty: none that was seen
 
     def value(self, metric: Metric) -> Optional[float]:
         """What this run has measured of a metric; None where it has not."""
@@ -179,8 +196,13 @@ class Baseline:
     values: Tuple[float, ...]             # one a run, in the metric's unit
     match: Mapping[str, Any]              # facts that a run must share to be compared
     margin: float
-    made: str                             # day and commit
+    commit: str
+    day: str
     reason: str
+    losses: Tuple[Tuple[float, ...], ...] = ()   # one curve a run: see loss_curve()
+    canary_s: Tuple[float, ...] = ()      # of the same sessions
+    wall_s: float = 0.0                   # of one run, the median; 0: unknown
+    environment: Mapping[str, Any] = field(default_factory=dict)   # all facts, for diff
 
     def __post_init__(self):
         if not self.values or not all(0 < v < float('inf') for v in self.values):
@@ -188,6 +210,35 @@ class Baseline:
         if not 0 < self.margin < (1 if self.metric.relative else float('inf')):
             raise ConfigError(f'baseline {self.name}: margin must be above 0, and a share below 1, '
                               f'not {self.margin}')
+        if self.losses and len({len(curve) for curve in self.losses}) != 1:
+            raise ConfigError(f'baseline {self.name}: loss curves must be equally long')
+
+    @property
+    def made(self) -> str:
+        """Day and commit, in words."""
+        return f'{self.day} at {self.commit}'
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What comparisons of the same code, one arm slowed on purpose, were called."""
+
+    slowdown: float                       # 0: two equal arms, every alarm is false
+    calls: Tuple[str, ...]                # the word of each verdict
+    runs: Tuple[int, ...]                 # pairs that each took
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far verdicts can be trusted on one machine, as tried out there."""
+
+    day: str
+    commit: str
+    match: Mapping[str, Any]              # of the machine and of what was trained
+    trials: Tuple[Trial, ...]
+    spread: float                         # sd of differences within pairs of equal arms
+    pair_s: float                         # that one pair takes, the median
+    canary_s: Tuple[float, ...]
 
 
 class Status(enum.Enum):
@@ -203,13 +254,15 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs against a baseline; differences are shares (relative metric) or in its unit."""
+    """Runs against a baseline, or pairs; differences are shares (speed) or in the unit."""
 
     now: float
     baseline: float
     difference: float
-    low: float                            # of the 95 % interval of the difference
+    low: float                            # of the interval of the difference
     high: float
+    p_value: float                        # of no difference, adjusted for the number of gates
+    error: float                          # that this look may spend: the interval holds 1 - error
     detectable: float                     # the smallest loss that this many runs would show
 
 
@@ -224,18 +277,34 @@ class Verdict:
     advice: Tuple[str, ...]               # what to do, commands included
     value: Optional[float] = None         # mean over the runs, on the metric's scale
     runs: int = 0
-    baseline: Optional[Baseline] = None
+    baseline: Optional[Baseline] = None   # None: none, or compared with the old arm
     comparison: Optional[Comparison] = None
+    against: str = ''                     # the old arm's commit, where pairs decided
+    undecided: bool = False               # more runs may decide it
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all runs of one call of the main job share, and what their verdicts are made with."""
+
+    id: str
+    command: str
+    device: Device
+    variables: Mapping[str, str]          # the environment of every run
+    machine: Mapping[str, Any]
+    cases: Tuple[Case, ...]
+    baselines: Tuple[Baseline, ...]       # of these cases, as they were
+    max_runs: int                         # of each case, or pairs
+    against: str = ''                     # revision of the old arm; empty: the baselines decide
+    certificate: Optional[Certificate] = None
+    canary_s: Tuple[float, ...] = ()      # the fixed workload: before, between and after
+    ended: str = ''                       # why before all was decided; empty: it was not
 
 
 @dataclass(frozen=True)
 class Summary:
     """All that a report shows."""
 
-    session: str
-    command: str
-    device: Device
-    machine: Mapping[str, Any]
+    session: Session
     verdicts: Tuple[Verdict, ...]
     records: Tuple[RunRecord, ...]
-    interrupted: str = ''                 # what was running when somebody stopped the session

@@ -1,64 +1,204 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only module that starts processes: own group, deadline, ask, then kill."""
 
+import itertools
 import os
 import shutil
 import signal
 import subprocess
 import time
-from typing import BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from harness.errors import RunError
-from harness.records import Device, Outcome, PlannedRun
+from harness.records import Arm, Device, Outcome, PlannedRun, Turn
 
 POLL_S = 0.25
+TURN_POLL_S = 0.01  # a turn ends early in a step, which is left out
+TURN_STEPS = 4      # of a turn, of which the first is left out
+TURN_S = 1.0        # a turn lasts at least so long, be the steps ever so short
+SLOWED_S = 0.05     # a run slowed on purpose is stopped once in so long
 GRACE_S = 10.0      # between asking a script to stop and making it
 SILENCE_S = 1800.0  # the longest we know is a compilation of some minutes on an NPU
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(planned: PlannedRun, device: Device, environment: Mapping[str, str], root: str,
-        folder: str, watch: Callable[[int, Iterable[str]], None]) -> Outcome:
+        folder: str, watch: Callable[[int, Iterable[str]], Any]) -> Outcome:
     """Run one script to its end, its output in folder/output.log, its training log in folder.
 
     watch(process id, new lines of the training log) is called all the while.  A script that
     fails, hangs or is interrupted gives an Outcome with a fault; RunError is for one that cannot
     be started.
     """
-    written = os.path.join(root, 'test', 'output', str(device.index), f'train_{device.index}.log')
-    output_path = os.path.join(folder, 'output.log')
-    started_unix_s, started = time.time(), time.monotonic()
-    returncode, fault, interrupted = None, '', False
-    with open(output_path, 'wb') as output, LogTail(written) as tail:
-        process = _start(planned.argv, root, environment, output)
-        try:
-            while returncode is None and not fault:
-                time.sleep(POLL_S)
-                returncode = process.poll()
-                watch(process.pid, tail.new_lines())
-                if returncode is None:
-                    fault = _overdue(planned, time.monotonic() - started, tail.silent_s())
-        except KeyboardInterrupt:
-            fault = f'interrupted after {time.monotonic() - started:.0f} s'
-            interrupted = True
-        finally:
-            _stop_group(process)
-        log_path = tail.keep(folder)
-    if returncode:
-        fault = fault or f'exit status {returncode}'
-    picture = os.path.join(os.path.dirname(written), 'result', 'comparison.png')
-    return Outcome(returncode, fault, started_unix_s, time.monotonic() - started, log_path,
-                   output_path, interrupted, _keep(picture, folder) if log_path else '')
+    script = Script(planned, device, environment, root, folder)
+    try:
+        while not script.over:
+            script.let_run(POLL_S)
+            watch(script.process.pid, script.tail.new_lines())
+            script.check()
+    except KeyboardInterrupt:
+        script.interrupt()
+    finally:
+        script.end()
+    return script.outcome()
 
 
-def ask(argv: Sequence[str], root: str) -> str:
+def take_turns(pair: Sequence[PlannedRun], device: Device, environment: Mapping[str, str],
+               roots: Sequence[str], folders: Sequence[str],
+               watch: Callable[[int, Sequence[int], Iterable[str]], int]) -> Tuple[Outcome, ...]:
+    """Run both arms of a pair at once, but let only one at a time train.
+
+    Both load side by side; then each in turn makes some steps while the other is stopped, so that
+    whatever the machine does within seconds meets both alike (the idea of Bulej et al., "Duet
+    Benchmarking", ICPE 2020, without its contention).  Outcome.turns holds the steps that count.
+    watch(number of the arm, process ids, its new lines) gives the steps that it has logged.
+    Raises RunError where one cannot be started.
+    """
+    scripts: List[Script] = []
+
+    def look(script: Script):
+        number = scripts.index(script)
+        script.steps = watch(number, [s.process.pid for s in scripts], script.tail.new_lines())
+        script.check()
+
+    try:
+        for planned, root, folder in zip(pair, roots, folders):
+            scripts.append(Script(planned, device, environment, root, folder))
+        _load(scripts, look)
+        _alternate(scripts, look)
+        for script in scripts:
+            _finish(script, scripts, look)
+    except KeyboardInterrupt:
+        for script in scripts:
+            script.interrupt()
+    finally:
+        for script in scripts:
+            script.end()
+    if not all(any(t.last_step > t.first_step for t in s.turns) for s in scripts):
+        for script in scripts:  # trainings shorter than a turn: all of their steps count
+            script.turns = []
+    return tuple(script.outcome() for script in scripts)
+
+
+def ask(argv: Sequence[str], root: str, environment: Optional[Mapping[str, str]] = None) -> str:
     """The standard output of a short command, without the line end; empty where it fails."""
     try:
-        done = subprocess.run(argv, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(argv, cwd=root, env=environment and dict(environment),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return ''
     return done.stdout.decode('utf-8', 'replace').strip()
+
+
+class Script:
+    """One script on its way: its process group, its log, its end."""
+
+    def __init__(self, planned: PlannedRun, device: Device, environment: Mapping[str, str],
+                 root: str, folder: str):
+        out = os.path.join(root, 'test', 'output', str(device.index))
+        self.planned, self.folder = planned, folder
+        self.output_path = os.path.join(folder, 'output.log')
+        self.picture_path = os.path.join(out, 'result', 'comparison.png')
+        self.tail = LogTail(os.path.join(out, f'train_{device.index}.log'))
+        self.returncode: Optional[int] = None
+        self.fault, self.interrupted = '', False
+        self.steps, self.turns, self.log_path = 0, [], ''  # type: int, List[Turn], str
+        self.started_unix_s, self.started = time.time(), time.monotonic()
+        self.wall_s = 0.0
+        with open(self.output_path, 'wb') as output:
+            self.process = _start(planned.argv, root, environment, output)
+
+    @property
+    def over(self) -> bool:
+        """True once it has ended, or has to be ended."""
+        return self.returncode is not None or bool(self.fault)
+
+    def let_run(self, seconds: float):
+        """Wait so long; a run that is slowed on purpose is stopped for its share of the time."""
+        slowdown = self.planned.slowdown
+        began = time.monotonic()
+        time.sleep(min(seconds, SLOWED_S) if slowdown else seconds)
+        if slowdown:
+            self.signal(signal.SIGSTOP)
+            time.sleep((time.monotonic() - began) * slowdown)
+            self.signal(signal.SIGCONT)
+        self.returncode = self.process.poll()
+
+    def check(self):
+        """Note where it is overdue."""
+        if self.returncode is None and not self.fault:
+            self.fault = _overdue(self.planned, time.monotonic() - self.started,
+                                  self.tail.silent_s())
+
+    def signal(self, sig: int):
+        """Send a signal to the whole group, if anybody is left."""
+        _signal_group(self.process, sig)
+
+    def resume(self):
+        """Go on after a stop, which was no silence of its own."""
+        self.tail.last_growth = time.monotonic()
+        self.signal(signal.SIGCONT)
+
+    def interrupt(self):
+        """Somebody sat before it and stopped it."""
+        if self.returncode is None:
+            self.fault = f'interrupted after {time.monotonic() - self.started:.0f} s'
+            self.interrupted = True
+
+    def end(self):
+        """Leave no process behind, and keep the log."""
+        _stop_group(self.process)
+        self.wall_s = time.monotonic() - self.started
+        with self.tail:
+            self.log_path = self.tail.keep(self.folder)
+
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        if self.returncode:
+            self.fault = self.fault or f'exit status {self.returncode}'
+        return Outcome(self.returncode, self.fault, self.started_unix_s, self.wall_s,
+                       self.log_path, self.output_path, self.interrupted,
+                       _keep(self.picture_path, self.folder) if self.log_path else '',
+                       tuple(self.turns))
+
+
+def _load(scripts: Sequence[Script], look: Callable[[Script], None]):
+    """Let all begin at once; stop each as soon as it has made its first step."""
+    loading = list(scripts)
+    while loading and not any(s.over for s in scripts):
+        for script in list(loading):
+            script.let_run(TURN_POLL_S)
+            look(script)
+            if script.steps and not script.over:
+                script.signal(signal.SIGSTOP)
+                loading.remove(script)
+
+
+def _alternate(scripts: Sequence[Script], look: Callable[[Script], None]):
+    """One turn after the other, until one of them has ended."""
+    for script in itertools.cycle(scripts):
+        if any(s.over for s in scripts):
+            return
+        first, began = script.steps + 1, time.monotonic()
+        script.resume()
+        while not script.over and (script.steps < first + TURN_STEPS - 1
+                                   or time.monotonic() - began < TURN_S):
+            script.let_run(TURN_POLL_S)
+            look(script)
+        script.signal(signal.SIGSTOP)
+        script.turns.append(Turn(first, script.steps))
+
+
+def _finish(script: Script, scripts: Sequence[Script], look: Callable[[Script], None]):
+    """Let one go on alone to its end, unless the other has failed: that leaves no pair."""
+    script.resume()
+    while not script.over:
+        if any(s.fault or s.returncode for s in scripts):
+            script.fault = 'stopped, because the other arm of its pair failed'
+            return
+        script.let_run(POLL_S)
+        look(script)
 
 
 class LogTail:
@@ -132,8 +272,10 @@ def _start(argv: Sequence[str], root: str, environment: Mapping[str, str], outpu
 
 
 def _overdue(planned: PlannedRun, elapsed_s: float, silent_s: float) -> str:
-    if elapsed_s > planned.case.deadline_s:
-        return f'no end after {planned.case.deadline_s:.0f} s'
+    # An arm of a pair is stopped half of the time.
+    deadline_s = planned.case.deadline_s * (1 if planned.arm is Arm.ALONE else 2)
+    if elapsed_s > deadline_s:
+        return f'no end after {deadline_s:.0f} s'
     if silent_s > SILENCE_S:
         return f'hung: not a line in its log for {SILENCE_S:.0f} s'
     return ''
@@ -146,6 +288,7 @@ def _stop_group(process: subprocess.Popen):
     for sig in (signal.SIGTERM, signal.SIGKILL):
         if not _signal_group(process, sig):
             break
+        _signal_group(process, signal.SIGCONT)  # one that is stopped could not obey
         deadline = time.monotonic() + GRACE_S
         while _signal_group(process, 0) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if __name__ == '__main__':
@@ -20,70 +20,57 @@ if __name__ == '__main__':
 
 from harness import (  # noqa: E402
     baseline,
+    certificate,
     config,
     device,
     judge,
     live,
     machine,
-    parse,
     plan,
     run,
-    store,
-    telemetry,
+    stats,
 )
-from harness.errors import HarnessError, ParseError, RunError  # noqa: E402
-from harness.records import (  # noqa: E402
-    Baseline,
-    Case,
-    Device,
-    Measurement,
-    Outcome,
-    PlannedRun,
-    RunRecord,
-    Session,
-    Summary,
-)
+from harness.errors import HarnessError  # noqa: E402
+from harness.records import Device, Session  # noqa: E402
 from harness.report import markdown  # noqa: E402
-
-LAST_LINES = 20
+from harness.study import Study  # noqa: E402
+from harness.worktree import commit_of  # noqa: E402
 
 
 def main(argv=None) -> int:
-    """Run all stages; return the exit status that the verdicts deserve."""
+    """Measure, judge, report; return the exit status that the verdicts deserve."""
     args = config.parse_args(argv)
-    cases = config.cases(args)
-    baselines = baseline.load_all()
-    session = open_session(args, sys.argv[1:] if argv is None else argv)
-    planned = plan.plan(cases, args.runs, session.id)
+    session = open_session(args, 'run_all.py', sys.argv[1:] if argv is None else argv)
     if args.dry_run:
-        print(plan.describe(planned, session.device, session.variables))
+        print(plan.describe(session.cases, stats.PAIRS if args.against else 1, args.max_runs,
+                            session.against, session.device, session.variables))
         return 0
-
-    records: List[RunRecord] = []
-    with live.View(len(planned)) as view:
-        for next_run in planned:
-            records.append(measure(next_run, session, view))
-            store.save_run(session.reports, records[-1])
-            # After every run: a later crash must not cost the earlier results.
-            summary = summarize(session, cases, records, baselines)
-            store.save_reports(session.reports, summary)
-            if summary.interrupted:
-                break
-    print('\n'.join(markdown.closing_lines(summary, session.reports)))
-    return 130 if summary.interrupted else judge.exit_status(summary.verdicts, args.strict)
+    with live.View() as view:
+        study = Study(session, os.path.relpath(args.reports), view, args.budget)
+        summary = study.decide()
+        if not args.no_confirm:
+            summary = study.confirm()
+    print('\n'.join(markdown.closing_lines(summary, args.reports)))
+    interrupted = any(r.outcome.interrupted for r in summary.records)
+    return 130 if interrupted else judge.exit_status(summary.verdicts, args.strict)
 
 
-def open_session(args, argv: Sequence[str]) -> Session:
-    """What all runs share: the device, its environment, the machine."""
+def open_session(args, program: str, argv: Sequence[str]) -> Session:
+    """What all runs share: the cases, the device, its environment, the machine."""
+    cases = config.cases(args)
+    names = {case.name for case in cases}
+    baselines = tuple(b for b in baseline.load_all() if b.case in names)
     chosen = device.device(args.kind or ask(device.DETECT), args.device)
     threads = machine.usable_cpus()
+    facts = machine.machine(chosen, threads, ask)
     return Session(
         id=session_id(chosen),
-        command=' '.join(map(shlex.quote, ['run_all.py', *argv])),
+        command=' '.join(map(shlex.quote, [program, *argv])),
         device=chosen,
         variables=device.environment(chosen, os.environ, threads),
-        machine=machine.machine(chosen, threads, ask),
-        reports=os.path.relpath(args.reports))
+        machine=facts, cases=cases, baselines=baselines, max_runs=args.max_runs,
+        against=commit_of(args.against, ask) if args.against else '',
+        certificate=certificate.of(facts))
 
 
 def session_id(chosen: Device) -> str:
@@ -91,63 +78,6 @@ def session_id(chosen: Device) -> str:
     now = time.time()
     return (time.strftime('%Y%m%dT%H%M%S', time.gmtime(now)) + f'.{int(now * 1000) % 1000:03d}Z'
             f'-{chosen.kind}{chosen.index}')
-
-
-def measure(planned: PlannedRun, session: Session, view: live.View) -> RunRecord:
-    """One run through its stages; a failure of its own makes it no measurement, not our crash."""
-    view.begin(planned)
-    sampler, log = telemetry.Sampler(), parse.TrainingLog()
-
-    def watch(pid, lines):
-        sampler.sample(pid)
-        view.update(planned, log.feed(lines).progress())
-
-    folder = store.make_run_folder(session.reports, planned.id)
-    try:
-        outcome = run.run(planned, session.device, session.variables, ROOT, folder, watch)
-    except RunError as e:
-        outcome = Outcome(None, str(e), time.time(), 0.0, '', os.path.join(folder, 'output.log'))
-    output = store.read(outcome.output_path)
-    measurement, fault = evaluate(planned, session.device, outcome)
-    if outcome.fault:
-        fault = '; '.join(filter(None, (f'{fault} while {log.progress().phase}',
-                                        parse.diagnose(output))))
-    return RunRecord(
-        session.id, planned, outcome, sampler.load(), measurement, fault,
-        facts=machine.facts(session.machine, measurement) if measurement else session.machine,
-        last_lines=tuple(output.splitlines()[-LAST_LINES:]) if fault else ())
-
-
-def evaluate(planned: PlannedRun, chosen: Device,
-             outcome: Outcome) -> Tuple[Optional[Measurement], str]:
-    """What a run has measured, and why that is no evidence; the latter is empty where it is."""
-    if outcome.fault:
-        return None, outcome.fault
-    if not outcome.log_path:
-        return None, 'it succeeded, but wrote no training log'
-    try:
-        measurement = parse.TrainingLog().feed(store.lines(outcome.log_path)).measurement()
-    except ParseError as e:
-        return None, str(e)
-    return measurement, judge.fault(planned, chosen, measurement)
-
-
-def summarize(session: Session, cases: Sequence[Case], records: Sequence[RunRecord],
-              baselines: Sequence[Baseline]) -> Summary:
-    """The verdicts so far: on the cases that have begun, and on all once nothing more comes."""
-    of_case = {case: [r for r in records if r.run.case == case] for case in cases}
-    stopped = interrupted(records)
-    return Summary(
-        session.id, session.command, session.device, session.machine,
-        tuple(judge.judge(case, runs, baselines) for case, runs in of_case.items()
-              if runs or stopped),
-        tuple(records), stopped)
-
-
-def interrupted(records: Sequence[RunRecord]) -> str:
-    """The run during which somebody stopped the session; empty where nobody did."""
-    return next((f'{r.run.case.name}, run {r.run.index}' for r in records if r.outcome.interrupted),
-                '')
 
 
 def ask(command: Sequence[str]) -> str:
@@ -159,13 +89,18 @@ def _stop(signum, frame):
     raise KeyboardInterrupt
 
 
-if __name__ == '__main__':
+def run_main(program: str, start: Callable[[], int]):
+    """Exit as the program says; what makes no sense is one line and status 2."""
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, _stop)  # as Ctrl-C: stop the run, keep what is measured, report
     try:
-        sys.exit(main())
+        sys.exit(start())
     except HarnessError as e:
-        print(f'run_all.py: {e}', file=sys.stderr)
+        print(f'{program}: {e}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+if __name__ == '__main__':
+    run_main('run_all.py', main)

@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arithmetic (pure).  The run is the unit of evidence: never a step."""
+"""The arithmetic of verdicts (pure).  The run is the unit of evidence: never a step."""
 
 import math
 import statistics
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from scipy import stats
 
-CONFIDENCE = 0.95
+ERROR = 0.05       # of calling a difference where there is none, all looks together
 POWER = 0.80
 SHORT_HISTORY = 5  # baseline runs from which on their spread is believed
+PAIRS = 3          # pairs of runs from which on theirs is
+CURVE_POINTS = 20  # of a loss curve: enough to see where it leaves, few enough for a file in git
 
 
 class Interval(NamedTuple):
-    """The difference of two means with its 95 % interval, and the smallest one to be seen."""
+    """A difference of means, its interval, and how surprising it would be without any."""
 
     difference: float
     low: float
     high: float
-    detectable: float
+    p_value: float        # two-sided, of a true difference of 0
+    detectable: float     # the smallest true difference that is seen 4 times in 5
 
 
-def prediction_interval(new: Sequence[float], base: Sequence[float]) -> Optional[Interval]:
+def prediction_interval(new: Sequence[float], base: Sequence[float],
+                        error: float = ERROR) -> Optional[Interval]:
     """Mean of new less mean of base, with the Student t prediction interval.
 
     The spread is the baseline's (df = B - 1), for it holds with a single new run.  With fewer
@@ -29,26 +33,98 @@ def prediction_interval(new: Sequence[float], base: Sequence[float]) -> Optional
     """
     difference = statistics.mean(new) - statistics.mean(base)
     if len(base) >= SHORT_HISTORY:
-        error = statistics.stdev(base) * math.sqrt(1 / len(new) + 1 / len(base))
-        freedom = len(base) - 1.0
-    elif min(len(new), len(base)) >= 3:
-        a, b = (statistics.variance(x) / len(x) for x in (new, base))
-        error = math.sqrt(a + b)
-        freedom = ((a + b) ** 2 / (a ** 2 / (len(new) - 1) + b ** 2 / (len(base) - 1))
-                   if error else 1.0)
-    else:
+        spread = statistics.stdev(base) * math.sqrt(1 / len(new) + 1 / len(base))
+        return _interval(difference, spread, len(base) - 1, error)
+    if min(len(new), len(base)) < 3:
         return None
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
-    half = quantile * error
-    return Interval(difference, difference - half, difference + half,
-                    (quantile + stats.t.ppf(POWER, freedom)) * error)
+    a, b = (statistics.variance(x) / len(x) for x in (new, base))
+    freedom = ((a + b) ** 2 / (a ** 2 / (len(new) - 1) + b ** 2 / (len(base) - 1))
+               if a + b else 1.0)
+    return _interval(difference, math.sqrt(a + b), freedom, error)
 
 
-def runs_to_decide(base: Sequence[float], slack: float, most: int = 100) -> Optional[int]:
-    """How many new runs make the interval's half width at most slack; None: more than `most`."""
-    if len(base) < SHORT_HISTORY or slack <= 0:
+def paired_interval(differences: Sequence[float], error: float = ERROR) -> Optional[Interval]:
+    """Mean of the differences within pairs, with the paired t interval; None: fewer than 3.
+
+    What drifts from pair to pair cancels, so it needs no history and no steady machine.
+    """
+    if len(differences) < PAIRS:
         return None
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(base) - 1)
-    spread = quantile * statistics.stdev(base)
-    return next((n for n in range(1, most + 1)
-                 if spread * math.sqrt(1 / n + 1 / len(base)) <= slack), None)
+    spread = statistics.stdev(differences) / math.sqrt(len(differences))
+    return _interval(statistics.mean(differences), spread, len(differences) - 1, error)
+
+
+def looks(first: int, most: int) -> Tuple[int, ...]:
+    """After how many runs to look: first, two more each time, and at the most that there may be.
+
+    Fixed in advance, so that stopping early is paid for: each look gets share() of the error
+    (Bonferroni, which holds however the looks depend on each other).
+    """
+    return (*range(first, most, 2), most)
+
+
+def share(looks: Sequence[int]) -> float:
+    """The error that each look may spend."""
+    return ERROR / len(looks)
+
+
+def holm(p_values: Sequence[float]) -> Tuple[float, ...]:
+    """The p values adjusted for being several (Holm 1979): none is called by their number alone."""
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, p_values[i] * (len(p_values) - rank)))
+        adjusted[i] = highest
+    return tuple(adjusted)
+
+
+def runs_to_narrow(spread: float, half_width: float, base: int = 0, error: float = ERROR,
+                   power: float = 0.5, most: int = 100) -> Optional[int]:
+    """How many runs (of `base` in the baseline; 0: pairs) make the interval as narrow as that.
+
+    spread is the standard deviation of runs, or of differences within pairs.  With a power, a
+    true difference of half_width is seen with that probability.  None: more than `most`.
+    """
+    for n in range(1 if base else PAIRS, most + 1):
+        freedom = base - 1 if base else n - 1
+        needed = stats.t.ppf(1 - error / 2, freedom) + stats.t.ppf(power, freedom)
+        if needed * spread * math.sqrt(1 / n + (1 / base if base else 0)) <= half_width:
+            return n
+    return None
+
+
+def loss_curve(losses: Sequence[float]) -> Tuple[float, ...]:
+    """The logarithm of the loss, as means over 20 equal parts of the training; else nothing."""
+    if len(losses) < CURVE_POINTS or min(losses) <= 0:
+        return ()
+    ends = [len(losses) * i // CURVE_POINTS for i in range(CURVE_POINTS + 1)]
+    return tuple(round(statistics.mean(map(math.log, losses[a:b])), 5)
+                 for a, b in zip(ends, ends[1:]))
+
+
+def envelope(curves: Sequence[Sequence[float]],
+             error: float = ERROR) -> Tuple[Tuple[float, float], ...]:
+    """Low and high at each point of a curve, between which one more curve lies with 1 - error.
+
+    The prediction interval of a single new run at every point, its error shared over the points.
+    curves: one a run, all of the same length, 3 or more.
+    """
+    factor = (stats.t.ppf(1 - error / 2 / len(curves[0]), len(curves) - 1)
+              * math.sqrt(1 + 1 / len(curves)))
+    band = []
+    for values in zip(*curves):
+        mean, half = statistics.mean(values), factor * statistics.stdev(values)
+        band.append((mean - half, mean + half))
+    return tuple(band)
+
+
+def _interval(difference: float, spread: float, freedom: float, error: float) -> Interval:
+    """The t interval of a difference whose standard error is `spread`."""
+    quantile = stats.t.ppf(1 - error / 2, freedom)
+    if spread:
+        p_value = 2 * stats.t.sf(abs(difference) / spread, freedom)
+    else:  # runs that agree to the last digit
+        p_value = float(difference == 0)
+    half = quantile * spread
+    return Interval(difference, difference - half, difference + half, p_value,
+                    (quantile + stats.t.ppf(POWER, freedom)) * spread)

@@ -3,10 +3,10 @@
 
 import glob
 import os
-from typing import Iterable, List
+from typing import Iterable, List, Tuple
 
 from harness.errors import ConfigError
-from harness.records import RunRecord, Summary
+from harness.records import RunRecord, Session, Summary
 from harness.report import document, markdown, tables
 from harness.report.write import write
 
@@ -22,13 +22,16 @@ def make_run_folder(reports: str, run_id: str) -> str:
     return folder
 
 
-def save_run(reports: str, record: RunRecord):
-    """Write run.json: everything that a verdict can be made from again."""
-    write(os.path.join(reports, 'runs', record.run.id, 'run.json'), document.to_json(record))
+def save_run(reports: str, record: RunRecord) -> str:
+    """Write run.json, all that is known of a run, and return its text."""
+    text = document.to_json(record)
+    write(os.path.join(reports, 'runs', record.run.id, 'run.json'), text)
+    return text
 
 
 def save_reports(reports: str, summary: Summary):
-    """Write what people and other tools read."""
+    """Write what the verdicts can be made from again, then what people and other tools read."""
+    write(_session_path(reports, summary.session.id), document.session_json(summary.session))
     for name, text in (('results.csv', tables.results_csv(summary)),
                        ('verdicts.csv', tables.verdicts_csv(summary)),
                        ('summary.json', document.summary_json(summary)),
@@ -36,15 +39,29 @@ def save_reports(reports: str, summary: Summary):
         write(os.path.join(reports, name), text)
 
 
-def session_runs(reports: str, session: str = '') -> List[RunRecord]:
-    """The runs of a session, by default the newest; raises ConfigError where there is none."""
-    paths = sorted(glob.glob(os.path.join(glob.escape(reports), 'runs', '*', 'run.json')))
-    records = [document.run_from_json(read(path), path) for path in paths]
-    sessions = sorted({r.session for r in records})
-    if not sessions or (session and session not in sessions):
-        raise ConfigError(f'no runs{" of session " + session if session else ""} in {reports}: '
+def load(reports: str, session: str = '') -> Tuple[Session, List[RunRecord]]:
+    """A session, by default the newest, and its runs; raises ConfigError where there is none."""
+    ids = sessions(reports)
+    if not ids or (session and session not in ids):
+        raise ConfigError(f'no {"session " + session if session else "runs"} in {reports}: '
                           'run harness/run_all.py first, or say where they are with --reports')
-    return [r for r in records if r.session == (session or sessions[-1])]
+    found = session or ids[-1]
+    path = _session_path(reports, found)
+    paths = glob.glob(os.path.join(glob.escape(reports), 'runs', f'{glob.escape(found)}-*',
+                                   'run.json'))
+    runs = [document.run_from_json(read(p), p) for p in paths]
+    return (document.session_from_json(read(path), path),
+            sorted(runs, key=lambda r: (r.outcome.started_unix_s, r.run.id)))
+
+
+def sessions(reports: str) -> List[str]:
+    """The names of all sessions of a reports folder, oldest first."""
+    return sorted(os.path.basename(path)[:-len('.json')] for path in
+                  glob.glob(os.path.join(glob.escape(reports), 'runs', '*.json')))
+
+
+def _session_path(reports: str, session: str) -> str:
+    return os.path.join(reports, 'runs', f'{session}.json')
 
 
 def read(path: str) -> str:

@@ -8,9 +8,10 @@ however many threads make them.
 import glob
 import hashlib
 import os
+import time
 import uuid
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -109,15 +110,23 @@ def unflip_rotate(image: np.ndarray, turn: int) -> np.ndarray:
     return np.rot90(image, -(turn % 4))
 
 
-def batches(pairs: Sequence[Pair], config):
-    """An initializable tf.data iterator over the batches of the steps 1..max_step, uint8."""
+def batches(pairs: Sequence[Pair], config, ready_s: Optional[Dict[int, float]] = None):
+    """An initializable tf.data iterator over the batches of the steps 1..max_step, uint8.
+
+    ready_s, where given, gets the time.perf_counter() at which each step's batch was ready.
+    """
     import tensorflow as tf  # here, so that bad data is named before TensorFlow has loaded
 
     size = config.patch_size
 
+    def sample(step):
+        batch = sample_batch(pairs, config, step)
+        if ready_s is not None:
+            ready_s[int(step)] = time.perf_counter()
+        return batch
+
     def load(step):
-        lr, hr = tf.py_func(lambda i: sample_batch(pairs, config, i), [step],
-                            (tf.uint8, tf.uint8), stateful=False)
+        lr, hr = tf.py_func(sample, [step], (tf.uint8, tf.uint8), stateful=False)
         lr.set_shape([config.batch_size, size, size, 3])
         hr.set_shape([config.batch_size, config.scale * size, config.scale * size, 3])
         return lr, hr

@@ -20,7 +20,8 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
     """
     chosen = device(config)
     tf.set_random_seed(config.seed)
-    iterator = data.batches(pairs, config)
+    ready_s = {}  # when the batch of a step was ready, until the step has taken it
+    iterator = data.batches(pairs, config, ready_s)
     step_op, loss_op = _training_ops(iterator.get_next(), chosen, config)
     saver = checkpoint.saver()
     with tf.Session(config=chosen.session_config(config)) as session:
@@ -47,7 +48,8 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
         log(progress.stop('init'))
         log(progress.start('run'))
         _first_step(session, [step_op, loss_op], chosen, on_step, log)
-        _loop(session, [step_op, loss_op], config.max_step, on_step)
+        waited_s = _loop(session, [step_op, loss_op], config.max_step, on_step, ready_s)
+        log(progress.event('input_wait', round(waited_s, 6)))
         log(progress.stop('run', status='success'))
     losses, step_seconds = zip(*steps)
     log(progress.training_lines(step_seconds, config.batch_size, losses[-1],
@@ -84,13 +86,20 @@ def _first_step(session, ops, chosen, on_step, log):
     on_step(1, float(loss), step_s)
 
 
-def _loop(session, ops, last_step, on_step):
-    """Run the steps after the first.
+def _loop(session, ops, last_step, on_step, ready_s) -> float:
+    """Run the steps after the first; return the seconds that they have waited for their batches.
 
     The session waits for the device before it returns, so the time is the step's own; what
-    on_step does (logging, saving, evaluating) is outside it.
+    on_step does (logging, saving, evaluating) is outside it.  A step has waited where its batch
+    was ready only after it began; where the loading holds every thread (two cores), the step waits
+    for a thread as well, which nobody can tell.  tf.data's own latency_stats sees no more, and its
+    operations shift the numbers of all others, from which TensorFlow draws the weights.
     """
+    waited_s = 0.0
     for step in range(2, last_step + 1):
         started = time.perf_counter()
         _, loss = session.run(ops)
-        on_step(step, float(loss), time.perf_counter() - started)
+        step_s = time.perf_counter() - started
+        waited_s += max(0.0, ready_s.pop(step) - started)
+        on_step(step, float(loss), step_s)
+    return waited_s

@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records <-> JSON: run.json and summary.json."""
 
+import contextlib
 import dataclasses
 import enum
 import json
 import math
-from typing import Any
+from typing import Any, Dict, Mapping
 
-from harness.errors import ParseError
+from harness.errors import ConfigError, ParseError
 from harness.records import (
     METRICS,
+    Arm,
+    Baseline,
     Case,
+    Certificate,
+    Device,
     Load,
     Measurement,
     Outcome,
     PlannedRun,
     RunRecord,
+    Session,
     Summary,
+    Trial,
+    Turn,
 )
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def to_json(record: Any) -> str:
@@ -29,30 +37,86 @@ def to_json(record: Any) -> str:
 
 def run_from_json(text: str, path: str) -> RunRecord:
     """A RunRecord from its run.json; raises ParseError that names the path."""
-    try:
-        stored = json.loads(text)
-        if stored['schema'] != SCHEMA:
-            raise ValueError(f'schema {stored["schema"]}, this harness reads {SCHEMA}')
-        case = stored['run']['case']
-        planned = PlannedRun(**{**stored['run'], 'case': Case(**{
-            **case, 'flags': tuple(case['flags']), 'metric': METRICS[case['metric']['name']]})})
-        return RunRecord(
-            session=stored['session'], run=planned, outcome=Outcome(**stored['outcome']),
-            load=Load(**stored['load']) if stored['load'] else None,
-            measurement=_measurement(stored['measurement']), fault=stored['fault'],
-            facts=stored['facts'], last_lines=tuple(stored['last_lines']))
-    except (ValueError, KeyError, TypeError) as e:
-        raise ParseError(f'{path} is no record of a run ({type(e).__name__}: {e}): '
-                         'move it away or run again') from e
+    with _damage(path, 'record of a run'):
+        return _run(_stored(text))
+
+
+def session_json(session: Session) -> str:
+    """What the verdicts of a session are made with, but for its runs.
+
+    The variables stay out: no verdict needs them, and not all of them are ours to keep.
+    """
+    return to_json(dataclasses.replace(session, variables={}))
+
+
+def session_from_json(text: str, path: str) -> Session:
+    """A Session from its session_json(); raises ParseError that names the path."""
+    with _damage(path, 'record of a session'):
+        stored = _stored(text)
+        found = stored['certificate']
+        return Session(**{
+            **stored, 'device': Device(**stored['device']),
+            'cases': tuple(map(_case, stored['cases'])),
+            'baselines': tuple(map(_baseline, stored['baselines'])),
+            'certificate': found and certificate(found), 'canary_s': tuple(stored['canary_s'])})
+
+
+def certificate(stored: Mapping[str, Any]) -> Certificate:
+    """A Certificate from its plain form; raises KeyError or TypeError where it is none."""
+    return Certificate(**{**stored, 'canary_s': tuple(stored['canary_s']), 'trials': tuple(
+        Trial(t['slowdown'], tuple(t['calls']), tuple(t['runs'])) for t in stored['trials'])})
 
 
 def summary_json(summary: Summary) -> str:
     """The report's model, without the raw steps: those are in each run's run.json."""
-    plain = _plain(summary)
+    plain = _plain(dataclasses.replace(
+        summary, session=dataclasses.replace(summary.session, variables={})))
     for record in plain['records']:
         for name in ('step_seconds', 'losses'):
             (record['measurement'] or {}).pop(name, None)
     return _dump(plain)
+
+
+@contextlib.contextmanager
+def _damage(path: str, what: str):
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, ConfigError) as e:
+        raise ParseError(f'{path} is no {what} ({type(e).__name__}: {e}): '
+                         'move it away or run again') from e
+
+
+def _stored(text: str) -> Dict[str, Any]:
+    stored = json.loads(text)
+    schema = stored.pop('schema')
+    if schema not in (1, SCHEMA):
+        raise ValueError(f'schema {schema}, this harness reads {SCHEMA}')
+    return stored
+
+
+def _run(stored: Mapping[str, Any]) -> RunRecord:
+    """Schema 1 knew no arms, no turns and no disturbance: one checkout alone on the machine."""
+    planned = {**stored['run'], 'case': _case(stored['run']['case']),
+               'arm': Arm(stored['run'].get('arm', ''))}
+    turns = tuple(Turn(**turn) for turn in stored['outcome'].get('turns', ()))
+    return RunRecord(
+        session=stored['session'], run=PlannedRun(**planned),
+        outcome=Outcome(**{**stored['outcome'], 'turns': turns}),
+        load=Load(**stored['load']) if stored['load'] else None,
+        measurement=_measurement(stored['measurement']), fault=stored['fault'],
+        facts=stored['facts'], last_lines=tuple(stored['last_lines']),
+        disturbance=stored.get('disturbance', ''))
+
+
+def _case(stored: Mapping[str, Any]) -> Case:
+    return Case(**{**stored, 'flags': tuple(stored['flags']),
+                   'metric': METRICS[stored['metric']['name']]})
+
+
+def _baseline(stored: Mapping[str, Any]) -> Baseline:
+    return Baseline(**{**stored, 'metric': METRICS[stored['metric']['name']],
+                       'values': tuple(stored['values']), 'canary_s': tuple(stored['canary_s']),
+                       'losses': tuple(map(tuple, stored['losses']))})
 
 
 def _dump(plain) -> str:

@@ -5,11 +5,21 @@ import os
 from typing import Any, List, Mapping, Optional, Sequence
 
 from harness import judge
-from harness.records import Metric, RunRecord, Status, Summary, Verdict
+from harness.records import (
+    Measurement,
+    Metric,
+    RunRecord,
+    Session,
+    Status,
+    Summary,
+    Verdict,
+)
 
 # A sign beside every word, so that neither colour nor font has to carry it alone.
 SIGNS = {Status.PASS: '✅', Status.IMPROVED: '🚀', Status.NO_BASELINE: '🆕',
          Status.INCONCLUSIVE: '❔', Status.REGRESSION: '❌', Status.INVALID: '⛔'}
+
+DISAGREEMENT = 0.05  # between the step time's throughput and the wall's: beyond it is explained
 
 MEANING = {
     Status.PASS: 'everything is as fast and as accurate as the baseline, within its limit',
@@ -25,7 +35,8 @@ def to_markdown(summary: Summary) -> str:
     """The whole report, in the order in which it is read."""
     status = judge.headline(summary.verdicts)
     sections = [
-        f'# {SIGNS[status]} {status.value}: RCAN on {summary.device.kind} {summary.device.index}',
+        f'# {SIGNS[status]} {status.value}: RCAN on {summary.session.device.kind} '
+        f'{summary.session.device.index}',
         _first_sentence(summary, status),
         _gates(summary.verdicts),
         '## Why\n\n' + '\n'.join(f'- **{v.case}** ({v.status.value}): {_text(v.reason)}'
@@ -47,17 +58,18 @@ def closing_lines(summary: Summary, reports: str) -> List[str]:
 
 
 def _first_sentence(summary: Summary, status: Status) -> str:
-    stopped = (f' **The session was interrupted during {summary.interrupted}**: what came after '
-               'has not run.' if summary.interrupted else '')
+    ended = summary.session.ended
+    stopped = (f' **The session ended early: {ended}**; what came after has not run.'
+               if ended else '')
     return f'{MEANING[status].capitalize()}.{stopped}'
 
 
 def _gates(verdicts: Sequence[Verdict]) -> str:
     return _table(
-        ('', 'case', 'metric', 'now', 'baseline', 'change (95 % interval)', 'limit', 'runs'),
+        ('', 'case', 'metric', 'now', 'baseline', 'change (interval)', 'limit', 'runs'),
         [(f'{SIGNS[v.status]} {v.status.value}', v.case, v.metric.label,
           _value(v.metric, v.value), _baseline_cell(v), _change_cell(v), _limit_cell(v),
-          f'{v.runs} / {len(v.baseline.values)}' if v.baseline else str(v.runs))
+          _runs_cell(v))
          for v in verdicts])
 
 
@@ -66,7 +78,9 @@ def _value(metric: Metric, value: Optional[float]) -> str:
 
 
 def _baseline_cell(v: Verdict) -> str:
-    return _value(v.metric, v.metric.mean(v.baseline.values) if v.baseline else None)
+    if v.baseline:
+        return _value(v.metric, v.metric.mean(v.baseline.values))
+    return f'{_value(v.metric, v.comparison.baseline)} ({v.against})' if v.comparison else '-'
 
 
 def _change_cell(v: Verdict) -> str:
@@ -76,7 +90,15 @@ def _change_cell(v: Verdict) -> str:
 
 
 def _limit_cell(v: Verdict) -> str:
-    return v.metric.change(-v.baseline.margin) if v.baseline else '-'
+    if v.baseline:
+        return v.metric.change(-v.baseline.margin)
+    return v.metric.change(-v.metric.margin) if v.against else '-'
+
+
+def _runs_cell(v: Verdict) -> str:
+    if v.baseline:
+        return f'{v.runs} / {len(v.baseline.values)}'
+    return f'{v.runs} pairs' if v.against else str(v.runs)
 
 
 def _what_to_do(verdicts: Sequence[Verdict]) -> str:
@@ -101,11 +123,12 @@ def _failure(record: RunRecord) -> str:
 
 
 def _all_metrics(records: Sequence[RunRecord]) -> str:
-    return _table(
-        ('run', 'seed', 'images/s', 'step (median ± MAD)', 'wall images/s', 'first step',
-         'time to first step', 'final loss', 'PSNR', 'SSIM', 'bicubic PSNR', 'peak memory',
-         'mean CPU', 'wall time'),
+    table = _table(
+        ('run', 'seed', 'images/s', 'step (median ± MAD)', 'p95', 'outliers', 'wall images/s',
+         'first step', 'time to first step', 'final loss', 'PSNR', 'SSIM', 'bicubic PSNR',
+         'peak memory', 'mean CPU', 'wall time'),
         [_metrics_row(r) for r in records])
+    return '\n\n'.join(filter(None, [table, *map(_time_sentence, records)]))
 
 
 def _metrics_row(r: RunRecord) -> List[str]:
@@ -115,6 +138,8 @@ def _metrics_row(r: RunRecord) -> List[str]:
         _number(m and m.images_per_s, '.4g'),
         f'{m.step_s * 1000:.1f} ± {m.step_mad_s * 1000:.1f} ms'
         if m and m.step_s and m.step_mad_s is not None else '-',
+        _number(m and m.step_p95_s and m.step_p95_s * 1000, '.1f', ' ms'),
+        _number(m and m.outlier_share, '.1%').replace('%', ' %'),
         _number(m and m.wall_images_per_s, '.4g'), _number(m and m.first_step_s, '.2f', ' s'),
         _number(m and m.time_to_first_step_s, '.2f', ' s'), _number(m and m.final_loss, '.4f'),
         _number(m and m.psnr_db, '.3f', ' dB'), _number(m and m.ssim, '.4f'),
@@ -124,26 +149,86 @@ def _metrics_row(r: RunRecord) -> List[str]:
         f'{r.outcome.wall_s:.0f} s']
 
 
+def _time_sentence(r: RunRecord) -> str:
+    """That a run never got steady, and where its time went if the two throughputs disagree."""
+    m, said = r.measurement, []
+    if m and not m.steady:
+        said.append('the step time never got steady: all after the least warm-up count')
+    if m and m.step_s and m.images_per_s and m.wall_images_per_s:
+        share = m.wall_images_per_s / m.images_per_s - 1
+        if abs(share) > DISAGREEMENT:
+            side = 'below' if share < 0 else 'above'
+            said.append(f"wall throughput is {abs(share) * 100:.0f} % {side} the step time's"
+                        + _where_it_went(m, m.step_s))
+    return f'{_text(r.run.case.name)} {r.run.index}: {"; ".join(said)}.' if said else ''
+
+
+def _where_it_went(m: Measurement, step_s: float) -> str:
+    """Seconds by phase, the longest first; of the steps only what is beyond their median."""
+    of = m.phases_s
+    if not of:
+        return ''
+    expected_s = step_s * (m.config.get('max_step', m.steps) - 1)
+    beyond_s = of.get('steps', 0) + of.get('input wait', 0) - expected_s
+    took_s = {'saving': of.get('saving', 0), 'evaluation': of.get('evaluation', 0),
+              'steps beyond their median': beyond_s, 'the rest': of.get('other', 0)}
+    longest = sorted(took_s.items(), key=lambda item: -item[1])
+    parts = [f'{name} took {seconds:.1f} s' for name, seconds in longest if seconds >= 0.05]
+    if 'input wait' in of:
+        parts.append(f'the steps waited {of["input wait"]:.1f} s for input')
+    parts.append(f'the first step took {m.first_step_s:.1f} s and counts in neither')
+    return ': ' + ', '.join(parts)
+
+
 def _environment(summary: Summary) -> str:
     measured: Mapping[str, Any] = next((r.facts for r in summary.records if r.measurement), {})
-    rows = {**summary.machine, **measured, 'command': summary.command}
+    rows = {**summary.session.machine, **measured, 'command': summary.session.command}
     return _table(('what', 'here'), [(name, str(value)) for name, value in rows.items()
                                      if name != 'seed' and value != ''])
 
 
 def _trust(summary: Summary) -> str:
-    lines = ['A run is the unit of evidence: one value a run, the median step time after the '
-             'first 5 steps, never single steps. The interval is the Student t prediction '
-             'interval, from the spread of the baseline\'s runs; a difference counts only where '
-             'it is beyond the limit as well.']
+    session = summary.session
+    lines = ['A run is the unit of evidence: one value a run, the median of its steady steps, '
+             'never single steps. Against a baseline the interval is the Student t prediction '
+             'interval, from the spread of the baseline\'s runs; of pairs, run side by side, it is '
+             'the paired t interval. 5 % of error are shared by all looks at the runs, and by all '
+             'gates (Holm); a difference counts only where it is beyond the limit as well.',
+             f'- {_certified(session)}']
+    if session.canary_s:
+        lines.append('- canary, a fixed workload on the same device, before, between and after: '
+                     + ', '.join(f'{s * 1000:.2f}' for s in session.canary_s) + ' ms')
+    disturbed = [r for r in summary.records if r.disturbance]
+    lines += [f'- {r.run.id} was disturbed: {_text(r.disturbance)}' for r in disturbed]
     for v in summary.verdicts:
-        if v.comparison and v.baseline:
+        if v.comparison:
             smallest = v.metric.change(-v.comparison.detectable)
-            lines.append(f'- {v.case}: with {v.runs} runs against {len(v.baseline.values)} '
-                         f'the smallest loss seen 4 times in 5 is {smallest} '
-                         + _text(f'(baseline {v.baseline.name}, {v.baseline.made}: '
-                                 f'{v.baseline.reason}).'))
+            others = (f'{len(v.baseline.values)} of the baseline {v.baseline.name} '
+                      f'({v.baseline.made}: {v.baseline.reason})' if v.baseline and not v.against
+                      else f'as many of {v.against}')
+            runs = f'{v.runs} run' + ('' if v.runs == 1 else 's')
+            lines.append(f'- {v.case}: with {runs} against {_text(others)}, the smallest '
+                         f'loss seen 4 times in 5 is {smallest}; p = {v.comparison.p_value:.2g}.')
     return '\n'.join(lines)
+
+
+def _certified(session: Session) -> str:
+    """What comparisons with a known answer were called on this machine."""
+    if not session.certificate:
+        return ('This machine has not been certified: how often it alarms for nothing is not '
+                'known. `python -m harness certify` measures it.')
+    parts = []
+    for trial in session.certificate.trials:
+        wrong = ('REGRESSION', 'IMPROVED')
+        if trial.slowdown:
+            caught = trial.calls.count('REGRESSION')
+            parts.append(f'{trial.slowdown * 100:.0f} % slowdowns were caught {caught} times of '
+                         f'{len(trial.calls)}')
+        else:
+            alarms = sum(call in wrong for call in trial.calls)
+            parts.append(f'{alarms} of {len(trial.calls)} quiet comparisons alarmed')
+    return (f'On this machine {"; ".join(parts)} ({session.certificate.day} at '
+            f'{session.certificate.commit}).')
 
 
 def _folded(title: str, body: str) -> str:

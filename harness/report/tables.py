@@ -8,7 +8,8 @@ import pandas
 from harness.records import RunRecord, Summary, Verdict
 
 RUN_METRICS = ('images_per_s', 'step_s', 'step_mad_s', 'wall_images_per_s', 'first_step_s',
-               'time_to_first_step_s', 'final_loss', 'psnr_db', 'ssim', 'bicubic_psnr_db', 'steps')
+               'time_to_first_step_s', 'final_loss', 'psnr_db', 'ssim', 'bicubic_psnr_db', 'steps',
+               'first_counted_step', 'steady', 'step_p95_s', 'outlier_share')
 
 
 def results_csv(summary: Summary) -> str:
@@ -25,12 +26,14 @@ def _run_row(record: RunRecord) -> Dict[str, Any]:
     measured, load = record.measurement, record.load
     return {
         'session': record.session, 'run': record.run.id, 'case': record.run.case.name,
-        'seed': record.run.seed, 'fault': record.fault,
+        'arm': record.run.arm.value, 'seed': record.run.seed, 'fault': record.fault,
+        'disturbance': record.disturbance,
         **{name: getattr(measured, name, None) for name in RUN_METRICS},
         'steps_per_s': 1 / measured.step_s if measured and measured.step_s else None,
         'wall_s': round(record.outcome.wall_s, 3),
         'peak_memory_mib': round(load.peak_memory_bytes / 2 ** 20, 1) if load else None,
         'mean_cpu_percent': round(load.mean_cpu_percent, 1) if load else None,
+        'foreign_cpu_percent': load and load.foreign_cpu_percent,
         'device': record.facts.get('device'), 'commit': record.facts.get('commit'),
     }
 
@@ -41,7 +44,8 @@ def _verdict_row(verdict: Verdict) -> Dict[str, Any]:
         'case': verdict.case, 'metric': verdict.metric.name, 'unit': verdict.metric.unit,
         'verdict': verdict.status.value, 'value': verdict.value, 'runs': verdict.runs,
         'baseline': c and c.baseline, 'difference': c and c.difference, 'low': c and c.low,
-        'high': c and c.high, 'margin': b and b.margin, 'baseline_runs': b and len(b.values),
+        'high': c and c.high, 'p_value': c and c.p_value, 'confidence': c and 1 - c.error,
+        'against': verdict.against, 'margin': b and b.margin, 'baseline_runs': b and len(b.values),
         'baseline_name': b and b.name, 'reason': verdict.reason,
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.records import (
     PSNR,
     SPEED,
+    Arm,
     Baseline,
     Case,
     Device,
@@ -15,6 +16,7 @@ from harness.records import (
     Outcome,
     PlannedRun,
     RunRecord,
+    Session,
     Summary,
 )
 
@@ -56,7 +58,10 @@ def measurement(**changes):
         config=CONFIG, device_kind='cpu', steps=12, step_seconds=(2.0,) + (0.5,) * 11,
         losses=(60.0,) + (4.5,) * 11, step_s=0.5, step_mad_s=0.001, images_per_s=32.0,
         wall_images_per_s=31.0, first_step_s=2.0, time_to_first_step_s=6.5, final_loss=4.5,
-        psnr_db=32.0, ssim=0.9, bicubic_psnr_db=31.537), **changes)
+        psnr_db=32.0, ssim=0.9, bicubic_psnr_db=31.537, first_counted_step=6, steady=True,
+        step_p95_s=0.52, outlier_share=0.125, phases_s={
+            'first step': 2.0, 'saving': 0.1, 'evaluation': 0.0, 'input wait': 0.0, 'steps': 5.5,
+            'other': 0.0}), **changes)
 
 
 def record(value=32.0, metric=SPEED, index=1, fault='', facts=None, last_lines=(),
@@ -75,11 +80,28 @@ def baseline(values=SPEEDS, metric=SPEED, name='smoke-sample', margin=None, **ma
     """A baseline of runs like record()'s, but for the facts given."""
     expected = {'preset': 'smoke', 'data': '0123abcd', 'max_step': 12, **match}
     return Baseline(name, case(metric).name, metric, tuple(values), expected,
-                    metric.margin if margin is None else margin, '2026-01-01 at 0123456789ab',
-                    'the first')
+                    metric.margin if margin is None else margin, '0123456789ab',
+                    '2026-01-01', 'the first')
 
 
-def summary(verdicts, records, interrupted=''):
+def session(*cases, baselines=(), max_runs=1, **changes):
+    """A session of these cases; with one look at the most, it may spend all of the error."""
+    return dataclasses.replace(
+        Session('20260102T030405Z-cpu0', 'run_all.py --device 0', CPU, {}, MACHINE,
+                tuple(cases), tuple(baselines), max_runs), **changes)
+
+
+def pair(old, new, index=1, metric=SPEED, **changes):
+    """Both arms of a pair, that measured these values; changes: of the new arm's record."""
+    made = []
+    for value, arm in ((old, Arm.OLD), (new, Arm.NEW)):
+        alone = record(value, metric, index, facts={'commit': 'aaaaaaaaaaaa'}
+                       if arm is Arm.OLD else None)
+        run = dataclasses.replace(alone.run, id=f'{alone.run.id}-{arm.value}', arm=arm)
+        made.append(dataclasses.replace(alone, run=run))
+    return [made[0], dataclasses.replace(made[1], **changes)]
+
+
+def summary(verdicts, records, ended=''):
     """A session of those runs."""
-    return Summary('20260102T030405Z-cpu0', 'run_all.py --device 0', CPU, MACHINE,
-                   tuple(verdicts), tuple(records), interrupted)
+    return Summary(session(ended=ended), tuple(verdicts), tuple(records))

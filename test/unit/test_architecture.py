@@ -23,10 +23,14 @@ MAY_IMPORT = {
     'harness.machine': RECORDS,
     'harness.run': RECORDS,
     'harness.telemetry': RECORDS,
-    'harness.parse': RECORDS,
+    'harness.parse': RECORDS | {'harness.steps'},
+    'harness.steps': set(),
     'harness.stats': set(),
     'harness.judge': RECORDS | {'harness.stats'},
-    'harness.baseline': RECORDS,
+    'harness.baseline': RECORDS | {'harness.stats'},
+    'harness.canary': set(),
+    'harness.disturbance': RECORDS,
+    'harness.worktree': RECORDS,
     'harness.live': RECORDS,
     # Reports: text by one module each, files by one writer; store knows them all.
     'harness.report': set(),
@@ -36,15 +40,24 @@ MAY_IMPORT = {
     'harness.report.write': set(),
     'harness.store': RECORDS | {'harness.report.document', 'harness.report.markdown',
                                 'harness.report.tables', 'harness.report.write'},
-    # The entries: only they know the order.
+    'harness.certificate': RECORDS | {'harness.report.document', 'harness.report.write'},
+    # The order of the stages, and the entries.
     'harness.environment': set(),
+    'harness.study': RECORDS | {
+        'harness.canary', 'harness.config', 'harness.disturbance', 'harness.judge', 'harness.live',
+        'harness.machine', 'harness.parse', 'harness.plan', 'harness.run', 'harness.stats',
+        'harness.store', 'harness.telemetry', 'harness.worktree'},
     'harness.run_all': RECORDS | {
-        'harness.baseline', 'harness.config', 'harness.device', 'harness.environment',
-        'harness.judge', 'harness.live', 'harness.machine', 'harness.parse', 'harness.plan',
-        'harness.report.markdown', 'harness.run', 'harness.store', 'harness.telemetry'},
+        'harness.baseline', 'harness.certificate', 'harness.config', 'harness.device',
+        'harness.environment', 'harness.judge', 'harness.live', 'harness.machine', 'harness.plan',
+        'harness.report.markdown', 'harness.run', 'harness.stats', 'harness.study',
+        'harness.worktree'},
+    'harness.certify': RECORDS | {'harness.certificate', 'harness.live', 'harness.study',
+                                  'harness.worktree'},
     'harness.__main__': RECORDS | {
-        'harness.baseline', 'harness.config', 'harness.environment', 'harness.report.write',
-        'harness.store'},
+        'harness.baseline', 'harness.certify', 'harness.config', 'harness.environment',
+        'harness.judge', 'harness.live', 'harness.report.markdown', 'harness.report.write',
+        'harness.run_all', 'harness.stats', 'harness.store', 'harness.study'},
 
     'model': set(),
     'model.errors': set(),
@@ -73,6 +86,7 @@ STARTS_PROCESSES = {'harness.run': PROCESSES, 'harness.environment': {'os.execvp
 WRITES_FILES = {'harness.report.write': {'open', 'os.makedirs', 'os.replace', 'os.unlink',
                                          'os.chmod', 'tempfile.mkstemp'},
                 'harness.store': {'os.makedirs'},
+                'harness.baseline': {'os.unlink'},
                 'harness.run': {'open', 'shutil.copy', 'shutil.copyfileobj'}}
 PROCESS_CALLS = {'os.system', 'os.popen', 'os.fork', 'os.kill'} | {
     f'os.{name}{suffix}' for name in ('exec', 'spawn') for suffix in

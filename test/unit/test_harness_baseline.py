@@ -5,16 +5,16 @@ import dataclasses
 import json
 
 import pytest
-from samples import FACTS, PSNRS, SPEEDS, case, record
+from samples import FACTS, PSNRS, SPEEDS, case, measurement, record, session
 
 from harness import __main__ as verbs
 from harness import baseline as baselines
 from harness import store
 from harness.errors import ConfigError
 from harness.judge import differing, judge
-from harness.records import PSNR, SPEED, Status
+from harness.records import PSNR, SPEED, Status, Summary
 
-MADE, REASON = '2026-01-01 at 0123456789ab', 'the first of this machine'
+REASON = 'the first of this machine'
 
 
 def runs(values=SPEEDS, metric=SPEED, **facts):
@@ -23,7 +23,7 @@ def runs(values=SPEEDS, metric=SPEED, **facts):
 
 
 def promoted(records):
-    made, = baselines.from_runs(records, REASON, MADE)
+    made, = baselines.from_runs(records, REASON)
     return made
 
 
@@ -42,35 +42,36 @@ def test_a_promoted_baseline_comes_back_as_it_was(tmp_path, metric, values):
     (tmp_path / f'{made.name}.json').write_text(baselines.to_json(made))
     assert baselines.load_all(str(tmp_path)) == (made,)
     assert (made.case, made.metric, made.values, made.margin, made.made, made.reason) == (
-        case(metric).name, metric, values, metric.margin, MADE, REASON)
+        case(metric).name, metric, values, metric.margin, '2026-01-02 at 0123456789ab', REASON)
 
 
 def test_the_runs_it_was_made_from_pass_against_it():
     made = promoted(runs())
-    assert judge(case(), runs(), [made]).status is Status.PASS
+    verdict, = judge(session(case(), baselines=[made]), [case()], runs())
+    assert verdict.status is Status.PASS
 
 
 def test_each_case_of_a_session_gets_a_baseline_of_its_own():
-    made = baselines.from_runs(runs() + runs(PSNRS, PSNR), REASON, MADE)
+    made = baselines.from_runs(runs() + runs(PSNRS, PSNR), REASON)
     assert [(b.case, b.values) for b in made] == [('performance', SPEEDS), ('full', PSNRS)]
     assert len({b.name for b in made}) == 2
 
 
 def test_the_margin_is_the_metrics_own_unless_somebody_gives_another():
     assert promoted(runs()).margin == SPEED.margin
-    made, = baselines.from_runs(runs(), REASON, MADE, margin=0.05)
+    made, = baselines.from_runs(runs(), REASON, margin=0.05)
     assert made.margin == 0.05
 
 
 def test_one_margin_for_two_metrics_is_refused():
     with pytest.raises(ConfigError, match='--margin .* performance and full'):
-        baselines.from_runs(runs() + runs(PSNRS, PSNR), REASON, MADE, margin=0.05)
+        baselines.from_runs(runs() + runs(PSNRS, PSNR), REASON, margin=0.05)
 
 
 @pytest.mark.parametrize('margin', [0, -0.1, float('nan')])
 def test_a_margin_that_is_none_is_refused(margin):
     with pytest.raises(ConfigError, match='margin must be above 0'):
-        baselines.from_runs(runs(), REASON, MADE, margin=margin)
+        baselines.from_runs(runs(), REASON, margin=margin)
 
 
 def test_the_file_has_a_line_for_each_value_and_fact():
@@ -125,7 +126,7 @@ def test_neither_depends_on_the_seed_or_on_who_ran_it(fact):
 
 def test_no_runs_make_no_baseline():
     with pytest.raises(ConfigError, match='no runs to make a baseline from'):
-        baselines.from_runs([], REASON, MADE)
+        baselines.from_runs([], REASON)
 
 
 def test_a_run_with_a_fault_is_refused_by_name():
@@ -161,7 +162,7 @@ def test_a_file_that_is_no_text_is_named_too(tmp_path):
 
 
 @pytest.mark.parametrize('changes, complaint', [
-    ({'schema': 2}, 'schema 2, this harness reads 1: make the baseline anew'),
+    ({'schema': 9}, 'schema 9, this harness reads 2: make the baseline anew'),
     ({'metric': 'joules'}, 'joules'),
     ({'values': []}, 'values must be positive numbers'),
     ({'values': [32.0, -1.0]}, 'values must be positive numbers'),
@@ -217,10 +218,11 @@ def promote(reports, *args):
 
 
 def test_the_runs_of_the_newest_session_are_promoted(tmp_path, folder, capsys):
-    for session, values in (('20260102T000000Z-cpu0', [16.0]), ('20260103T000000Z-cpu0', SPEEDS)):
+    for name, values in (('20260102T000000Z-cpu0', [16.0]), ('20260103T000000Z-cpu0', SPEEDS)):
         for run in runs(values):
-            planned = dataclasses.replace(run.run, id=f'{session}-{run.run.index}')
-            store.save_run(str(tmp_path), dataclasses.replace(run, session=session, run=planned))
+            planned = dataclasses.replace(run.run, id=f'{name}-{run.run.index}')
+            store.save_run(str(tmp_path), dataclasses.replace(run, session=name, run=planned))
+        store.save_reports(str(tmp_path), Summary(session(case(), id=name), (), ()))
     assert promote(tmp_path) == 0
     made, = baselines.load_all(str(folder))
     assert sorted(made.values) == sorted(SPEEDS)
@@ -228,7 +230,7 @@ def test_the_runs_of_the_newest_session_are_promoted(tmp_path, folder, capsys):
     assert capsys.readouterr().out.startswith('performance: 32 images/s, median of 10 runs -> ')
     assert promote(tmp_path, '--session', '20260102T000000Z-cpu0') == 0
     assert baselines.load_all(str(folder))[0].values == (16.0,)
-    with pytest.raises(ConfigError, match='no runs of session absent'):
+    with pytest.raises(ConfigError, match='no session absent'):
         promote(tmp_path, '--session', 'absent')
 
 
@@ -240,9 +242,85 @@ def test_where_there_are_no_runs_it_says_so(tmp_path, folder, args):
 
 
 @pytest.mark.parametrize('argv, complaint', [
-    ([], 'baseline'), (['tidy'], 'tidy'), (['baseline'], 'show | promote'),
+    ([], 'baseline'), (['tidy'], 'tidy'), (['baseline'], 'show | learn | promote'),
     (['baseline', 'promote'], '--reason'), (['baseline', 'show', '--all'], '--all')])
 def test_a_bad_request_is_refused(argv, complaint):
     with pytest.raises(ConfigError) as raised:
         verbs.main(argv)
     assert complaint in str(raised.value)
+
+
+# --- curves, environment, older files -------------------------------------------------------------
+
+LONG = tuple(50 * 0.95 ** i for i in range(40))
+
+
+def test_it_holds_loss_curves_canary_and_environment_and_gives_them_back(tmp_path):
+    records = [dataclasses.replace(r, measurement=measurement(images_per_s=v, losses=LONG))
+               for r, v in zip(runs(), SPEEDS)]
+    made, = baselines.from_runs(records, REASON, (0.01, 0.011))
+    assert len(made.losses) == 10 and len(made.losses[0]) == 20
+    assert (made.canary_s, made.wall_s) == ((0.01, 0.011), 61.5)
+    assert made.environment['host'] == 'lab'
+    path = saved(tmp_path, made)
+    (tmp_path / path.name).write_text(baselines.to_json(made))
+    assert baselines.load_all(str(tmp_path)) == (made,)
+    # A curve a line: the file stays one that people can review.
+    assert len(baselines.to_json(made).splitlines()) < 100
+
+
+def test_a_file_of_the_first_schema_is_still_read(tmp_path):
+    path = saved(tmp_path, promoted(runs()))
+    stored = json.loads(path.read_text())
+    for name in ('losses', 'canary_s', 'wall_s', 'environment', 'day', 'commit'):
+        del stored[name]
+    path.write_text(json.dumps({**stored, 'schema': 1, 'made': '2026-01-01 at 0123456789ab'}))
+    old, = baselines.load_all(str(tmp_path))
+    assert (old.values, old.losses, old.commit) == (SPEEDS, (), '0123456789ab')
+    assert old.made == '2026-01-01 at 0123456789ab'
+
+
+def test_a_disturbed_run_is_no_part_of_a_speed_and_may_be_of_an_accuracy():
+    def noisy(records):
+        return [dataclasses.replace(records[0], disturbance='others took 90 %'), *records[1:]]
+
+    with pytest.raises(ConfigError, match='others took 90 %'):
+        promoted(noisy(runs()))
+    assert promoted(noisy(runs(PSNRS, PSNR))).values == PSNRS
+
+
+def store_session(reports, records):
+    for made in records:
+        store.save_run(str(reports), made)
+    store.save_reports(str(reports), Summary(session(case()), (), tuple(records)))
+
+
+def test_only_the_runs_named_are_promoted(tmp_path, folder):
+    records = runs()
+    store_session(tmp_path, records)
+    named = [r.run.id for r in records[:6]]
+    promote(tmp_path, *(part for name in named for part in ('--run', name)))
+    assert baselines.load_all(str(folder))[0].values == SPEEDS[:6]
+    with pytest.raises(ConfigError, match='no run absent in session'):
+        promote(tmp_path, '--run', 'absent')
+
+
+def test_diff_names_the_fields_that_differ_and_those_that_do_not_matter(tmp_path, folder, capsys):
+    store_session(tmp_path, runs())
+    promote(tmp_path)
+    store_session(tmp_path, runs(driver='24.1', host='elsewhere'))
+    capsys.readouterr()
+    assert verbs.main(['baseline', 'diff', '--reports', str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert 'not compared, for it differs in driver (none there, 24.1 here)' in said
+    assert 'host: lab there, elsewhere here' in said
+
+
+def test_a_retired_baseline_is_compared_with_no_more(tmp_path, folder, capsys):
+    store_session(tmp_path, runs())
+    promote(tmp_path)
+    made, = baselines.load_all(str(folder))
+    with pytest.raises(ConfigError, match='no baseline absent'):
+        baselines.retire('absent', str(folder))
+    baselines.retire(made.name, str(folder))
+    assert baselines.load_all(str(folder)) == ()

@@ -19,8 +19,8 @@ def cases(*argv):
 
 def test_without_flags_both_scripts_run_once_on_device_0():
     args = config.parse_args([])
-    assert (args.device, args.kind, args.runs, args.strict, args.dry_run) == (0, None, 1, False,
-                                                                               False)
+    assert (args.device, args.kind, args.max_runs, args.strict, args.dry_run) == (
+        0, None, 5, False, False)
     assert args.reports == str(ROOT / 'reports')
     assert [(c.name, c.script, c.flags, c.metric) for c in config.cases(args)] == [
         ('performance', 'test/train_performance_1p.sh', (), SPEED),
@@ -58,8 +58,8 @@ REFUSED = [
     (['--device', '٣'], 'must be 0, 1, 2'),
     (['--device', '9' * 10], 'must be 0, 1, 2'),
     (['--device'], '--device'),
-    (['--runs', '0'], "must be 1 or more, not '0'"),
-    (['--runs', '-3'], '--runs'),
+    (['--max-runs', '0'], "must be 1 or more, not '0'"),
+    (['--max-runs', '-3'], '--max-runs'),
     (['--max_step', '0'], 'must be 1 or more'),
     (['--max_step', '1e3'], 'must be 1 or more'),
     (['--kind', 'tpu'], 'tpu'),
@@ -67,7 +67,7 @@ REFUSED = [
     (['--cases', 'fast'], "unknown case 'fast': one of performance, full"),
     (['--cases', ''], "unknown case ''"),
     (['--cases', 'full,'], "unknown case ''"),
-    (['--cases', 'full,full'], '--cases full,full names a case twice: use --runs for more runs'),
+    (['--cases', 'full,full'], '--cases full,full names a case twice: --max-runs is for more runs'),
     (['--data_path', '/no/such'], 'no folder at --data_path /no/such'),
     (['--dry'], '--dry'),
     (['--max', '5'], '--max'),
@@ -94,12 +94,24 @@ def test_the_user_sees_that_line_and_no_traceback_and_status_2(argv, name):
     assert line.startswith(f'{name}: ') and argv[-1] in line
 
 
+@pytest.mark.parametrize('text, seconds', [('90s', 90), ('20m', 1200), ('1.5h', 5400)])
+def test_a_budget_is_a_time_with_its_unit(text, seconds):
+    assert config.parse_args(['--budget', text]).budget == seconds
+
+
+@pytest.mark.parametrize('text', ['', '20', '0m', '1d', 'm', '20 m', 'nan'])
+def test_a_budget_that_is_no_time_is_refused(text):
+    with pytest.raises(ConfigError, match='must be a time such as 90s, 20m or 1h'):
+        config.parse_args(['--budget', text])
+
+
 def test_help_names_every_flag_with_its_default(capsys):
     with pytest.raises(SystemExit) as ended:
         config.parse_args(['--help'])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    for flag in ('--device', '--kind', '--cases', '--runs', '--preset', '--data_path', '--max_step',
-                 '--reports', '--strict', '--dry-run'):
+    for flag in ('--device', '--kind', '--cases', '--max-runs', '--budget', '--against',
+                 '--no-confirm', '--preset', '--data_path', '--max_step', '--reports', '--strict',
+                 '--dry-run'):
         assert flag in printed
     assert 'default: performance,full' in printed

@@ -23,9 +23,9 @@ def clock(monkeypatch):
     return now
 
 
-def view(terminal, runs=2):
+def view(terminal):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
-    return live.View(runs, console)
+    return live.View(console)
 
 
 def printed(shown):
@@ -41,10 +41,10 @@ def test_on_no_terminal_each_phase_is_a_line_of_its_own(clock):
             shown.update(RUN, progress)
             clock.s += 0.25
     assert printed(shown) == [
-        '[1/2] performance 1: loading',
-        '[1/2] performance 1: compiling step 0/12',
-        '[1/2] performance 1: training step 1/12 loss 60.357',
-        '[1/2] performance 1: evaluating step 12/12']
+        'performance 1: loading',
+        'performance 1: compiling step 0/12',
+        'performance 1: training step 1/12 loss 60.357',
+        'performance 1: evaluating step 12/12']
 
 
 def test_on_no_terminal_a_long_phase_is_a_line_every_ten_seconds(clock):
@@ -54,7 +54,7 @@ def test_on_no_terminal_a_long_phase_is_a_line_every_ten_seconds(clock):
             shown.update(RUN, Progress('training', step, 100, 4.5, 32.04))
             clock.s += 0.25
     assert printed(shown) == [
-        f'[1/2] performance 1: training step {step}/100 loss 4.500 32.0 images/s'
+        f'performance 1: training step {step}/100 loss 4.500 32.0 images/s'
         for step in (0, 40, 80)]
 
 
@@ -63,7 +63,7 @@ def test_the_next_run_is_announced_at_once(clock):
         for index in (1, 2):
             shown.begin(planned(index))
             shown.update(planned(index), Progress('starting'))
-    assert printed(shown) == ['[1/2] performance 1: starting', '[2/2] performance 2: starting']
+    assert printed(shown) == ['performance 1: starting', 'performance 2: starting']
 
 
 def test_a_line_longer_than_the_console_is_not_broken(clock):
@@ -83,10 +83,10 @@ def test_on_a_terminal_there_is_a_bar_that_goes_when_all_is_done(clock):
         shown.begin(planned(2))
         shown.update(planned(2), Progress('loading'))
         shown._bar.refresh()
-    assert '[1/2] performance 1: training' in drawn
+    assert 'performance 1: training' in drawn
     assert re.search(r'3/12 steps.*loss 4\.500 32\.0 images/s', drawn)
     now = shown.console.file.getvalue()[len(drawn):]
-    assert '[2/2] performance 2: loading' in now.replace('\n', '')
+    assert 'performance 2: loading' in now.replace('\n', '')
     assert 'performance 1' not in now   # one bar at a time
     assert shown.console.file.getvalue().rstrip('\n').endswith('\x1b[2K')   # wiped
     assert 'training step' not in drawn   # no line as well
@@ -100,7 +100,7 @@ def test_a_name_is_never_taken_for_markup(clock, terminal, name):
         shown.begin(named)
         shown.update(named, Progress('training', 1, 2))
         shown.say(f'so much for {name}')
-    assert f'[1/2] {name} 1: training' in shown.console.file.getvalue()
+    assert f'{name} 1: training' in shown.console.file.getvalue()
     assert f'so much for {name}' in shown.console.file.getvalue()
 
 

@@ -13,7 +13,7 @@ from stand_in import training_log
 from harness import store
 from harness.errors import ParseError
 from harness.parse import TrainingLog, diagnose
-from harness.records import Progress
+from harness.records import Progress, Turn
 
 # Every run of the tests draws the same examples.
 fuzzed = settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -372,3 +372,101 @@ def test_lines_may_come_in_any_portions():
 def test_the_output_of_a_failure_is_explained_where_we_know_it(output, meaning):
     assert meaning in diagnose(output)
     assert bool(diagnose(output)) == bool(meaning)
+
+
+# --- which steps count, and where the time went ---------------------------------------------------
+
+def of_steps(seconds, **config):
+    """A whole log of steps of so many seconds, a tenth of a second apart from each other."""
+    time_ms = 1000
+
+    def event(key, after_s, value=None, **metadata):
+        nonlocal time_ms
+        time_ms += round(1000 * after_s)
+        return ':::MLLOG ' + json.dumps(
+            {'key': key, 'time_ms': time_ms, 'value': value, 'metadata': metadata})
+
+    config = {'batch_size': 16, 'max_step': len(seconds), 'log_freq': 1, **config}
+    lines = [event('init_start', 0), event('config', 1, config), event('first_step_start', 1),
+             event('first_step_stop', seconds[0]), event('device', 0, 'cpu')]
+    for step, step_s in enumerate(seconds, 1):
+        lines += [f'{step} training step completed', 'Loss : 4.0', f'Elpased time : {step_s:.6f}']
+    lines += [event('save_start', sum(seconds[1:])), event('save_stop', 2),
+              event('eval_start', 0.5), event('eval_accuracy', 1, 30.0, ssim=0.9),
+              event('eval_stop', 2), event('save_start', 0), event('save_stop', 1),
+              event('run_stop', 0.25, status='success')]
+    return lines, event
+
+
+def test_the_phases_add_up_to_the_time_from_the_first_step_to_the_end():
+    lines, _ = of_steps([3.0] + [0.5] * 11)
+    measured = measure(lines)
+    assert measured.phases_s == pytest.approx({
+        'first step': 3, 'steps': 5.5, 'saving': 3, 'evaluation': 3, 'other': 0.75})
+    assert measured.wall_images_per_s == pytest.approx(16 * 11 / 12.25)
+    assert measured.psnr_db is None     # what was evaluated was a training half done
+    assert TrainingLog().feed(lines[:-1]).progress().phase == 'training'
+
+
+def test_the_evaluation_after_the_training_takes_none_of_its_time():
+    lines, event = of_steps([3.0] + [0.5] * 11)
+    after = [event('init_start', 5), event('eval_start', 9),
+             event('eval_accuracy', 9, 32.5, ssim=0.9), event('eval_stop', 9),
+             event('save_start', 9), event('save_stop', 9), 'Final PSNR : 32.5000']
+    measured = measure(lines + after)
+    assert measured.phases_s == measure(lines).phases_s
+    assert measured.psnr_db == 32.5
+
+
+def test_the_wait_for_input_is_apart_from_the_steps_where_the_log_has_it():
+    lines, event = of_steps([3.0] + [0.5] * 11)
+    lines.insert(-1, event('input_wait', 0, 1.5))
+    assert measure(lines).phases_s['input wait'] == 1.5
+    assert measure(lines).phases_s['steps'] == pytest.approx(4)
+    for damaged in ('Infinity', '-1.5', 'null', '"1.5"', 'true'):
+        with pytest.raises(ParseError, match='damaged line'):
+            measure([line.replace('"value": 1.5', f'"value": {damaged}') for line in lines])
+
+
+def test_a_recorded_run_has_its_phases():
+    assert measure(GOOD).phases_s == pytest.approx({
+        'first step': 2.282, 'steps': 9.688855, 'saving': 0.161, 'evaluation': 0,
+        'other': 9.851 - 9.688855 - 0.161})
+
+
+def test_a_long_warm_up_does_not_count():
+    measured = measure(of_steps([3.0] + [1.5] * 29 + [0.5, 0.51] * 36)[0])
+    assert (measured.first_counted_step, measured.steady) == (33, True)   # a batch's first step
+    assert measured.images_per_s == pytest.approx(16 / 0.505)
+
+
+def test_a_run_that_gets_slower_all_the_time_is_not_steady_and_counts_from_the_sixth_step():
+    measured = measure(of_steps([3.0] + [0.5 + 0.002 * i for i in range(101)])[0])
+    assert (measured.first_counted_step, measured.steady) == (6, False)
+    assert measured.step_s == pytest.approx(0.5 + 0.002 * 52)
+
+
+def test_the_tail_and_the_outliers_are_of_the_steps_that_count():
+    measured = measure(of_steps([3.0] * 5 + [0.5] * 19 + [2.0])[0])
+    assert measured.outlier_share == pytest.approx(1 / 20)
+    assert measured.step_p95_s == pytest.approx(0.5 + 0.05 * 1.5)
+
+
+def test_of_few_steps_none_counts():
+    measured = measure(recorded('three_steps.log'))
+    assert (measured.first_counted_step, measured.step_p95_s, measured.outlier_share) == (
+        None, None, None)
+    assert measured.steady
+
+
+def test_of_a_run_that_took_turns_only_steps_begun_in_a_turn_count():
+    # Steps 6 to 12 are its turns; the first of each lasted through the stop before.
+    seconds = [0.5] * 5 + [9.0, 0.25, 0.25, 9.0, 0.25, 0.25, 0.25] + [0.75] * 13
+    log = training_log(steps=25).splitlines()
+    times = iter(seconds)
+    log = [f'Elpased time : {next(times):.6f}' if 'Elpased' in line else line for line in log]
+    turns = (Turn(1, 5), Turn(6, 8), Turn(9, 12))
+    made = TrainingLog().feed(log).measurement(turns)
+    assert (made.step_s, made.images_per_s) == (0.25, 64)
+    assert made.wall_images_per_s is None       # it was stopped half of the time
+    assert TrainingLog().feed(log).measurement().step_s == 0.75

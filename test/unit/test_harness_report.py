@@ -11,28 +11,27 @@ import stat
 
 import pandas
 import pytest
-from samples import PSNRS, baseline, case, measurement, record, summary
+from samples import PSNRS, baseline, case, measurement, pair, record, session
 
+from harness import __main__ as verbs
 from harness import store
 from harness.errors import ConfigError, ParseError
-from harness.judge import judge
-from harness.records import PSNR, SPEED
+from harness.judge import summarize
+from harness.records import PSNR, SPEED, Certificate, Trial
 from harness.report import document, markdown, tables
 from harness.report.write import write
 
 BASELINES = [baseline(), baseline(PSNRS, PSNR)]
 
 
-def session(*records, baselines=BASELINES, interrupted=''):
-    """The summary of these runs, judged."""
+def summarized(*records, baselines=BASELINES, ended=''):
+    """The summary of these runs, judged with all of the error for one look."""
     metrics = {r.run.case.metric.name: r.run.case.metric for r in records}.values()
-    verdicts = [judge(case(m), [r for r in records if r.run.case.metric == m], baselines)
-                for m in metrics]
-    return summary(verdicts, records, interrupted)
+    return summarize(session(*map(case, metrics), baselines=baselines, ended=ended), records)
 
 
 def report(*records, **how):
-    return markdown.to_markdown(session(*records, **how))
+    return markdown.to_markdown(summarized(*records, **how))
 
 
 def section(text, title):
@@ -55,7 +54,7 @@ def test_a_pass_reads_like_this():
     lines = report(record(32.0), record(32.0, PSNR)).splitlines()
     assert lines[0] == '# ✅ PASS: RCAN on cpu 0'
     assert lines[2] == ('Everything is as fast and as accurate as the baseline, within its limit.')
-    assert cells(lines[4]) == ['', 'case', 'metric', 'now', 'baseline', 'change (95 % interval)',
+    assert cells(lines[4]) == ['', 'case', 'metric', 'now', 'baseline', 'change (interval)',
                                'limit', 'runs']
     assert cells(lines[6]) == [
         '✅ PASS', 'performance', 'throughput', '32 images/s', '32 images/s',
@@ -71,14 +70,13 @@ def test_a_regression_reads_like_this():
                            'by more than its limit.\n\n')
     assert section(text, 'Why') == [
         '- **performance** (REGRESSION): 28 images/s is -12.5 % against 32 images/s (95 % interval '
-        '-13.4 % to -11.5 %): worse by more than the limit of -2.0 %.',
+        '-13.4 % to -11.5 %, 1 run): worse by more than the limit of -2.0 %.',
         '- **full** (PASS): 32.000 dB is +0.000 dB against 32.000 dB (95 % interval -0.047 dB to '
-        '+0.047 dB): not worse than the limit of -0.100 dB.']
+        '+0.047 dB, 1 run): not worse than the limit of -0.100 dB.']
     assert section(text, 'What to do') == [
-        '- **performance**: Run it again to be sure: `python harness/run_all.py --device 0 '
-        '--cases performance --runs 3`',
-        '- **performance**: Then look at the last changes of the code and of the environment '
-        'below.']
+        '- **performance**: Look at the last changes of the code and of the environment below.',
+        '- **performance**: To find the change, compare with its parent: `python '
+        'harness/run_all.py --device 0 --kind cpu --cases performance --against REVISION`']
 
 
 def test_a_first_run_reads_like_this():
@@ -88,9 +86,10 @@ def test_a_first_run_reads_like_this():
     assert cells(text.splitlines()[6]) == ['🆕 NO_BASELINE', 'performance', 'throughput',
                                            '32 images/s', '-', '-', '-', '1']
     assert section(text, 'What to do') == [
-        '- **performance**: Make one: `python harness/run_all.py --device 0 --cases performance '
-        '--runs 10 && python -m harness baseline promote --reason "first baseline of this '
-        'machine"`']
+        '- **performance**: Make one: `python -m harness baseline learn --runs 10 --device 0 '
+        '--kind cpu --cases performance --reason "first baseline of this machine"`',
+        '- **performance**: Or compare with an earlier revision, which needs none: `python '
+        'harness/run_all.py --device 0 --kind cpu --cases performance --against HEAD~1`']
 
 
 def test_a_failure_reads_like_this():
@@ -110,9 +109,9 @@ def test_a_failure_reads_like_this():
 
 def test_an_interrupted_session_says_what_did_not_run():
     text = report(record(None, fault='interrupted after 5 s', interrupted=True),
-                  interrupted='performance, run 1')
-    assert '**The session was interrupted during performance, run 1**: what came after' in text
-    assert 'The session was interrupted' not in report(record(32.0))
+                  ended='it was interrupted during performance, run 1')
+    assert '**The session ended early: it was interrupted during performance, run 1**' in text
+    assert 'The session ended early' not in report(record(32.0))
 
 
 def test_a_session_in_which_all_crashed_is_reported_as_well():
@@ -137,13 +136,14 @@ def test_the_details_are_folded_and_complete():
         'The last 0 lines of its output', 'All metrics', 'Environment', 'How far to trust this']
     assert text.count('<details>') == text.count('</details>') == 4
     head, _, measured, hung = map(cells, folded(text, 'All metrics').splitlines())
-    assert len(head) == len(measured) == len(hung) == 14
+    assert len(head) == len(measured) == len(hung) == 16
     assert dict(zip(head, measured)) == {
         'run': 'performance 1', 'seed': '0', 'images/s': '32', 'step (median ± MAD)':
-        '500.0 ± 1.0 ms', 'wall images/s': '31', 'first step': '2.00 s', 'time to first step':
-        '6.50 s', 'final loss': '4.5000', 'PSNR': '32.000 dB', 'SSIM': '0.9000', 'bicubic PSNR':
-        '31.537 dB', 'peak memory': '512 MiB', 'mean CPU': '188 %', 'wall time': '62 s'}
-    assert hung[2:11] == ['-'] * 9
+        '500.0 ± 1.0 ms', 'p95': '520.0 ms', 'outliers': '12.5 %', 'wall images/s': '31',
+        'first step': '2.00 s', 'time to first step': '6.50 s', 'final loss': '4.5000',
+        'PSNR': '32.000 dB', 'SSIM': '0.9000', 'bicubic PSNR': '31.537 dB',
+        'peak memory': '512 MiB', 'mean CPU': '188 %', 'wall time': '62 s'}
+    assert hung[2:13] == ['-'] * 11
     environment = folded(text, 'Environment')
     for row in ('| driver | 23.0 |', '| cpu_model | Kunpeng 920 (0xd01) |', '| preset | smoke |',
                 '| command | run_all.py --device 0 |'):
@@ -153,22 +153,25 @@ def test_the_details_are_folded_and_complete():
 
 def test_a_run_of_few_steps_has_a_dash_for_its_speed():
     few = dataclasses.replace(record(), measurement=measurement(
-        step_s=None, step_mad_s=None, images_per_s=None, psnr_db=None, ssim=None))
+        step_s=None, step_mad_s=None, images_per_s=None, psnr_db=None, ssim=None,
+        first_counted_step=None, step_p95_s=None, outlier_share=None))
     row = cells(folded(report(few), 'All metrics').splitlines()[2])
-    assert row[2:5] == ['-', '-', '31']
+    assert row[2:7] == ['-', '-', '-', '-', '31']
 
 
 def test_the_smallest_loss_to_be_seen_is_told_with_the_baseline():
-    done = session(record(32.5))
+    done = summarized(record(32.5))
     detectable = done.verdicts[0].comparison.detectable * 100
-    assert ('- performance: with 1 runs against 10 the smallest loss seen 4 times in 5 is '
-            f'-{detectable:.1f} % (baseline smoke-sample, 2026-01-01 at 0123456789ab: the first).'
-            ) in folded(markdown.to_markdown(done), 'How far to trust this')
+    assert ('- performance: with 1 run against 10 of the baseline smoke-sample (2026-01-01 at '
+            '0123456789ab: the first), the smallest loss seen 4 times in 5 is '
+            f'-{detectable:.1f} %; p = ') in folded(markdown.to_markdown(done),
+                                                    'How far to trust this')
 
 
 def test_the_terminal_gets_a_line_a_case_and_the_reports_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = markdown.closing_lines(session(record(28.0), record(32.0, PSNR)), str(tmp_path / 'r'))
+    lines = markdown.closing_lines(summarized(record(28.0), record(32.0, PSNR)),
+                                   str(tmp_path / 'r'))
     assert [line.split(':')[0] for line in lines] == ['REGRESSION   performance',
                                                       'PASS         full', 'report']
     assert lines[2] == f'report: {os.path.join("r", "summary.md")}'
@@ -204,7 +207,7 @@ def test_log_lines_cannot_break_out_of_their_fence():
     lambda: report(record(32.0, facts={'driver': HOSTILE})),
     lambda: report(record(32.0), baselines=[baseline(driver=HOSTILE)]),
     lambda: report(record(32.0), baselines=[dataclasses.replace(baseline(), reason=HOSTILE)]),
-    lambda: markdown.to_markdown(with_advice(session(record(32.0)), HOSTILE)),
+    lambda: markdown.to_markdown(with_advice(summarized(record(32.0)), HOSTILE)),
 ], ids=['fault', 'fact', 'match', 'reason', 'advice'])
 def test_text_from_elsewhere_neither_renders_nor_ends_a_line(hostile):
     text = hostile()
@@ -222,12 +225,15 @@ def test_a_cell_stays_one_cell_in_one_line(value, cell):
 
 # --- CSV ------------------------------------------------------------------------------------------
 
-RESULTS = ['session', 'run', 'case', 'seed', 'fault', 'images_per_s', 'step_s', 'step_mad_s',
+RESULTS = ['session', 'run', 'case', 'arm', 'seed', 'fault', 'disturbance', 'images_per_s',
+           'step_s', 'step_mad_s',
            'wall_images_per_s', 'first_step_s', 'time_to_first_step_s', 'final_loss', 'psnr_db',
-           'ssim', 'bicubic_psnr_db', 'steps', 'steps_per_s', 'wall_s', 'peak_memory_mib',
-           'mean_cpu_percent', 'device', 'commit']
+           'ssim', 'bicubic_psnr_db', 'steps', 'first_counted_step', 'steady', 'step_p95_s',
+           'outlier_share', 'steps_per_s', 'wall_s', 'peak_memory_mib',
+           'mean_cpu_percent', 'foreign_cpu_percent', 'device', 'commit']
 VERDICTS = ['case', 'metric', 'unit', 'verdict', 'value', 'runs', 'baseline', 'difference', 'low',
-            'high', 'margin', 'baseline_runs', 'baseline_name', 'reason']
+            'high', 'p_value', 'confidence', 'against', 'margin', 'baseline_runs',
+            'baseline_name', 'reason']
 
 
 def read_back(text):
@@ -235,7 +241,8 @@ def read_back(text):
 
 
 def test_results_csv_has_a_row_a_run():
-    rows = read_back(tables.results_csv(session(record(31.5), record(None, index=2, fault='hung'))))
+    rows = read_back(tables.results_csv(
+        summarized(record(31.5), record(None, index=2, fault='hung'))))
     assert list(rows.columns) == RESULTS
     assert list(rows.run) == [f'20260102T030405Z-cpu0-performance-{i}' for i in (1, 2)]
     assert rows.images_per_s[0] == 31.5 and pandas.isna(rows.images_per_s[1])
@@ -246,7 +253,7 @@ def test_results_csv_has_a_row_a_run():
 
 
 def test_verdicts_csv_has_a_row_a_gate():
-    done = session(record(28.0), record(32.0, PSNR))
+    done = summarized(record(28.0), record(32.0, PSNR))
     rows = read_back(tables.verdicts_csv(done))
     assert list(rows.columns) == VERDICTS
     assert list(rows.verdict) == ['REGRESSION', 'PASS']
@@ -258,7 +265,7 @@ def test_verdicts_csv_has_a_row_a_gate():
 
 
 def test_a_verdict_without_a_baseline_has_empty_cells():
-    rows = read_back(tables.verdicts_csv(session(record(32.0), baselines=[])))
+    rows = read_back(tables.verdicts_csv(summarized(record(32.0), baselines=[])))
     assert list(rows.columns) == VERDICTS
     assert rows.value[0] == 32.0
     assert rows[['baseline', 'difference', 'low', 'high', 'margin', 'baseline_name']].isna().all(
@@ -267,7 +274,7 @@ def test_a_verdict_without_a_baseline_has_empty_cells():
 
 @pytest.mark.parametrize('fault', ['=cmd|calc', '+1+1', '-2+3', '@SUM(A1)', '\t=1', '\r=1', ' =1'])
 def test_no_text_in_a_csv_file_is_a_formula(fault):
-    done = session(record(None, fault=fault))
+    done = summarized(record(None, fault=fault))
     done = dataclasses.replace(done, verdicts=[
         dataclasses.replace(done.verdicts[0], reason=fault)])
     for text in (tables.results_csv(done), tables.verdicts_csv(done)):
@@ -276,16 +283,16 @@ def test_no_text_in_a_csv_file_is_a_formula(fault):
 
 
 def test_a_loss_is_still_a_number_in_the_csv_file():
-    assert read_back(tables.verdicts_csv(session(record(28.0)))).difference[0] < 0
+    assert read_back(tables.verdicts_csv(summarized(record(28.0)))).difference[0] < 0
 
 
 @pytest.mark.parametrize('fault', ['a,b', 'say "no"', "it's", 'ümlaut ✅', '1 = 1'])
 def test_csv_text_comes_back_as_it_was(fault):
-    assert read_back(tables.results_csv(session(record(None, fault=fault)))).fault[0] == fault
+    assert read_back(tables.results_csv(summarized(record(None, fault=fault)))).fault[0] == fault
 
 
 def test_a_row_of_a_csv_file_is_one_line():
-    text = tables.results_csv(session(record(None, fault='two\nlines\r,\ra\x0btab')))
+    text = tables.results_csv(summarized(record(None, fault='two\nlines\r,\ra\x0btab')))
     assert len(text.splitlines()) == 2
     assert read_back(text).fault[0] == 'two lines , a tab'
 
@@ -300,9 +307,9 @@ def strictly(text):
 
 
 def test_summary_json_is_the_reports_model_without_the_raw_steps():
-    done = session(record(28.0), record(None, PSNR, fault='hung'))
+    done = summarized(record(28.0), record(None, PSNR, fault='hung'))
     stored = strictly(document.summary_json(done))
-    assert stored['schema'] == 1
+    assert stored['schema'] == 2
     assert [v['status'] for v in stored['verdicts']] == ['REGRESSION', 'INVALID']
     assert stored['verdicts'][0]['comparison']['now'] == pytest.approx(28)
     measured = stored['records'][0]['measurement']
@@ -315,7 +322,7 @@ def test_summary_json_is_the_reports_model_without_the_raw_steps():
 def test_numbers_that_json_does_not_know_become_null(number):
     strange = dataclasses.replace(record(facts={'learning_rate': number}),
                                   measurement=measurement(bicubic_psnr_db=number))
-    stored = strictly(document.summary_json(session(strange)))['records'][0]
+    stored = strictly(document.summary_json(summarized(strange)))['records'][0]
     assert stored['measurement']['bicubic_psnr_db'] is stored['facts']['learning_rate'] is None
     assert strictly(document.to_json(strange))['measurement']['bicubic_psnr_db'] is None
 
@@ -332,7 +339,7 @@ def test_run_json_gives_the_same_record_again(made):
 
 
 @pytest.mark.parametrize('text', ['', '{', 'null', '[]', '{}', '{"schema": 1}',
-                                  document.to_json(record()).replace('"schema": 1', '"schema": 2'),
+                                  document.to_json(record()).replace('"schema": 2', '"schema": 9'),
                                   document.to_json(record()).replace('"images_per_s"', '"joules"'),
                                   document.to_json(record()).replace('"wall_s"', '"wall"')])
 def test_what_is_no_record_is_named(text):
@@ -343,28 +350,80 @@ def test_what_is_no_record_is_named(text):
 # --- files ----------------------------------------------------------------------------------------
 
 def test_a_session_is_four_files_that_agree(tmp_path):
-    store.save_reports(str(tmp_path), session(record(28.0)))
-    assert sorted(os.listdir(str(tmp_path))) == ['results.csv', 'summary.json', 'summary.md',
-                                                 'verdicts.csv']
-    for name in os.listdir(str(tmp_path)):
+    store.save_reports(str(tmp_path), summarized(record(28.0)))
+    names = {'results.csv', 'summary.json', 'summary.md', 'verdicts.csv'}
+    assert set(os.listdir(str(tmp_path))) == names | {'runs'}
+    for name in names:
         assert ('REGRESSION' in (tmp_path / name).read_text()) == (name != 'results.csv')
+
+
+def saved(reports, *records, **changes):
+    """A session of these runs on the disk, with its reports."""
+    done = summarized(*records)
+    done = dataclasses.replace(done, session=dataclasses.replace(done.session, **changes))
+    for made in records:
+        store.save_run(str(reports), made)
+    store.save_reports(str(reports), done)
+    return done
 
 
 def test_saved_runs_are_found_again_the_newest_session_first(tmp_path):
     old = dataclasses.replace(record(), session='20250101T000000Z-cpu0')
-    old = dataclasses.replace(old, run=dataclasses.replace(old.run, id='old'))
-    for made in (old, record(), record(index=2)):
-        store.save_run(str(tmp_path), made)
-    assert store.session_runs(str(tmp_path)) == [record(), record(index=2)]
-    assert store.session_runs(str(tmp_path), old.session) == [old]
+    old = dataclasses.replace(old, run=dataclasses.replace(old.run, id=f'{old.session}-full-1'))
+    saved(tmp_path, old, id=old.session)
+    done = saved(tmp_path, record(), record(index=2))
+    assert store.load(str(tmp_path)) == (done.session, [record(), record(index=2)])
+    assert store.load(str(tmp_path), old.session)[1] == [old]
 
 
-def test_a_damaged_record_is_named(tmp_path):
-    store.save_run(str(tmp_path), record())
-    path, = tmp_path.glob('runs/*/run.json')
+@pytest.mark.parametrize('records, changes', [
+    ([record(28.0), record(32.0, PSNR)], {}),
+    ([record(None, fault='hung', last_lines=['the', 'end'])], {'ended': 'it was interrupted'}),
+    (pair(32.0, 31.9) + pair(32.1, 32.0, 2) + pair(32.0, 32.1, 3), {'against': 'aaaaaaaaaaaa'}),
+    ([record(32.0)], {'canary_s': (0.01, 0.011), 'certificate': Certificate(
+        '2026-01-01', '0123456789ab', {'cpus': 4}, (Trial(0.0, ('PASS',), (3,)),), 0.01, 14.5,
+        (0.01, 0.012))}),
+])
+def test_the_reports_are_made_again_from_the_records_byte_for_byte(tmp_path, capsys, records,
+                                                                   changes):
+    records.sort(key=lambda r: r.run.id)   # they all began in the same second
+    done = saved(tmp_path, *records, **changes)
+    store.save_reports(str(tmp_path), summarize(done.session, records))
+    reports = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    for path in tmp_path.glob('*.*'):
+        path.unlink()
+    verbs.main(['judge', str(tmp_path / 'runs' / f'{done.session.id}.json'),
+                '--reports', str(tmp_path)])
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == reports
+
+
+@pytest.mark.parametrize('of', ['runs/*/run.json', 'runs/*.json'])
+def test_a_damaged_record_is_named(tmp_path, of):
+    saved(tmp_path, record())
+    path, = tmp_path.glob(of)
     path.write_text(path.read_text()[:-5])
     with pytest.raises(ParseError, match=re.escape(str(path))):
-        store.session_runs(str(tmp_path))
+        store.load(str(tmp_path))
+
+
+def test_a_certified_machine_is_quoted_and_another_says_that_it_is_not():
+    made = Certificate('2026-01-01', '0123456789ab', {}, (
+        Trial(0.0, ('PASS', 'INCONCLUSIVE', 'IMPROVED'), (3, 7, 3)),
+        Trial(0.05, ('REGRESSION', 'REGRESSION', 'INCONCLUSIVE'), (3, 3, 7))), 0.01, 14.5, ())
+    done = summarized(record(32.0))
+    assert 'This machine has not been certified' in markdown.to_markdown(done)
+    done = dataclasses.replace(done, session=dataclasses.replace(done.session, certificate=made))
+    assert ('On this machine 1 of 3 quiet comparisons alarmed; 5 % slowdowns were caught 2 times '
+            'of 3 (2026-01-01 at 0123456789ab).') in markdown.to_markdown(done)
+
+
+def test_pairs_are_told_with_the_revision_and_how_many_they_were():
+    records = [r for i in (1, 2, 3) for r in pair(32.0, 32.0, i)]
+    done = summarize(session(case(), against='aaaaaaaaaaaa', max_runs=3), records)
+    row = cells(markdown.to_markdown(done).splitlines()[6])
+    assert row[:6] == ['✅ PASS', 'performance', 'throughput', '32 images/s',
+                       '32 images/s (aaaaaaaaaaaa)', '+0.0 % (+0.0 % to +0.0 %)']
+    assert row[6:] == ['-2.0 %', '3 pairs']
 
 
 def test_a_folder_that_cannot_be_made_is_a_bad_request(tmp_path):
@@ -432,3 +491,48 @@ def test_a_log_is_read_whatever_its_bytes(tmp_path, data, expected):
     (tmp_path / 'log').write_bytes(data)
     assert list(store.lines(str(tmp_path / 'log'))) == expected
     assert store.read(str(tmp_path / 'absent')) == ''
+
+
+# --- where the time went --------------------------------------------------------------------------
+
+def sentence(**changes):
+    """What stands below the table of all metrics."""
+    text = report(dataclasses.replace(record(), measurement=measurement(**changes)))
+    return folded(text, 'All metrics').partition('\n\n')[2]
+
+
+def test_a_run_whose_two_throughputs_agree_has_no_sentence():
+    assert sentence() == sentence(wall_images_per_s=32 * 0.951) == sentence(images_per_s=None) == ''
+
+
+def test_a_wall_throughput_far_below_the_step_times_says_where_the_time_went():
+    assert sentence(wall_images_per_s=10.0, phases_s={
+        'first step': 2.0, 'saving': 3.1, 'evaluation': 12.0, 'input wait': 1.25, 'steps': 5.5,
+        'other': 0.01}) == (
+        "performance 1: wall throughput is 69 % below the step time's: evaluation took 12.0 s, "
+        'saving took 3.1 s, steps beyond their median took 1.2 s, the steps waited 1.2 s for '
+        'input, the first step took 2.0 s and counts in neither.')
+
+
+def test_a_wall_throughput_above_the_step_times_is_told_as_well():
+    assert sentence(wall_images_per_s=40.0).startswith(
+        "performance 1: wall throughput is 25 % above the step time's: saving took 0.1 s, ")
+
+
+def test_a_log_without_phases_leaves_the_disagreement_unexplained():
+    assert sentence(wall_images_per_s=16.0, phases_s={}) == (
+        "performance 1: wall throughput is 50 % below the step time's.")
+
+
+def test_a_run_that_never_got_steady_says_so():
+    assert sentence(steady=False) == (
+        'performance 1: the step time never got steady: all after the least warm-up count.')
+
+
+def test_a_run_json_of_before_these_fields_still_loads():
+    stored = json.loads(document.to_json(record()))
+    for name in ('first_counted_step', 'steady', 'step_p95_s', 'outlier_share', 'phases_s'):
+        del stored['measurement'][name]
+    measured = document.run_from_json(json.dumps(stored), 'run.json').measurement
+    assert (measured.first_counted_step, measured.steady, measured.phases_s) == (None, True, {})
+    assert document.run_from_json(document.to_json(record()), 'run.json') == record()

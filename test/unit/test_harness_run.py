@@ -6,19 +6,20 @@ import io
 import os
 import signal
 import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
 import psutil
 import pytest
 from rich.console import Console
-from samples import CPU, MACHINE, case, planned
+from samples import CPU, MACHINE, case, planned, session
 from stand_in import training_log
 
-from harness import device, live, run, run_all
+from harness import device, live, plan, run, study
 from harness.errors import ConfigError, RunError
 from harness.judge import judge
-from harness.records import Device, Session, Status
+from harness.records import Device, Status
 
 PATIENCE_S = 60   # until a test gives up waiting for what must come
 
@@ -323,15 +324,15 @@ def test_a_script_that_cannot_be_started_says_why(bench):
 def measured(tmp_path, monkeypatch):
     """One run through the main job's stages, for a script of ours."""
     monkeypatch.setattr(run, 'POLL_S', 0.01)
-    monkeypatch.setattr(run_all, 'ROOT', str(tmp_path))
+    monkeypatch.setattr(study, 'ROOT', str(tmp_path))
     (tmp_path / 'test/output/0').mkdir(parents=True)
 
     def measured(script, environment=os.environ):
         (tmp_path / 'script.sh').write_text(script)
-        one = dataclasses.replace(planned(), case=dataclasses.replace(case(), script='script.sh'))
-        with live.View(1, Console(file=io.StringIO())) as view:
-            return run_all.measure(one, Session('session', 'run_all.py', CPU, environment, MACHINE,
-                                                str(tmp_path / 'reports')), view)
+        one = dataclasses.replace(case(), script='script.sh')
+        with live.View(Console(file=io.StringIO())) as view:
+            return study.Study(session(one, variables=environment), str(tmp_path / 'reports'),
+                               view).measure(one, 1)
 
     return measured
 
@@ -340,7 +341,7 @@ def test_a_script_that_cannot_be_started_is_invalid_and_no_crash_of_ours(measure
     made = measured('exit 0', {'PATH': '/no/such'})
     assert 'cannot start bash' in made.fault
     assert made.measurement is None
-    verdict = judge(made.run.case, [made], [])
+    verdict, = judge(session(made.run.case), [made.run.case], [made])
     assert verdict.status is Status.INVALID
     assert 'cannot start bash: No such file or directory' in verdict.reason
 
@@ -384,7 +385,8 @@ def test_a_success_without_evidence_is_a_fault(measured, tmp_path, log, complain
     (tmp_path / 'log').write_text(log or '')
     made = measured('cp log test/output/0/train_0.log' if log else 'exit 0')
     assert complaint in made.fault
-    assert judge(made.run.case, [made], []).status is Status.INVALID
+    verdict, = judge(session(made.run.case), [made.run.case], [made])
+    assert verdict.status is Status.INVALID
 
 
 @pytest.fixture
@@ -422,3 +424,107 @@ def test_a_short_command_that_hangs_gives_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, 'run', lambda *args, timeout, **kwargs: patient(
         *args, **kwargs, timeout=0.1 if timeout <= 60 else None))
     assert run.ask(['sleep', '120'], str(tmp_path)) == ''
+
+
+arms_pids = []
+
+
+# --- two arms in turns ----------------------------------------------------------------------------
+
+# Makes a step every 20 ms of its own time and logs it; says when it works and when it does not.
+TRAINER = '''
+i=0
+while [ $i -lt {steps} ]; do
+  i=$((i + 1)); echo "$1 $i" >>"$SHARED"; sleep 0.02
+  echo "$i training step completed" >>test/output/0/train_0.log
+done
+{end}
+'''
+
+
+@pytest.fixture
+def arms(tmp_path, monkeypatch):
+    """Two projects whose scripts write what they do into one file, line by line."""
+    monkeypatch.setattr(run, 'TURN_S', 0.1)
+    monkeypatch.setattr(run, 'GRACE_S', 0.3)
+
+    def take_turns(steps=(30, 30), ends=('exit 0', 'exit 0'), slowdown=0.0, deadline_s=PATIENCE_S,
+                   interrupt_at=None):
+        roots, folders, lines = [], [], [[], []]
+        of = dataclasses.replace(case(deadline_s=deadline_s), script='script.sh')
+        pair = plan.pair(of, 1, 'session', slowdown)
+        for planned_arm, count, end in zip(pair, steps, ends):
+            root = tmp_path / planned_arm.arm.value
+            (root / 'test/output/0').mkdir(parents=True)
+            (root / 'script.sh').write_text(TRAINER.format(steps=count, end=end).replace(
+                '$1', planned_arm.arm.value))
+            roots.append(str(root))
+            folders.append(str(tmp_path / f'run-{planned_arm.arm.value}'))
+            os.mkdir(folders[-1])
+
+        def watch(number, pids, new):
+            arms_pids[:] = pids
+            lines[number] += new
+            if interrupt_at and len(lines[number]) >= interrupt_at:
+                raise KeyboardInterrupt
+            return len(lines[number])
+
+        environment = {**os.environ, 'SHARED': str(tmp_path / 'shared')}
+        outcomes = run.take_turns(pair, CPU, environment, roots, folders, watch)
+        work = (tmp_path / 'shared').read_text().split('\n')[:-1]
+        return outcomes, [line.split()[0] for line in work]
+
+    return take_turns
+
+
+def test_the_arms_of_a_pair_alternate_and_both_come_to_their_end(arms):
+    (old, new), work = arms()
+    assert (old.fault, new.fault, old.returncode, new.returncode) == ('', '', 0, 0)
+    assert work.count('old') == work.count('new') == 30
+    switches = sum(a != b for a, b in zip(work, work[1:]))
+    assert len(old.turns) >= 2 and len(new.turns) >= 2
+    # Once both have begun there is one switch a turn: they never run side by side.
+    assert switches <= len(old.turns) + len(new.turns) + 6
+
+
+def test_turns_are_of_steps_one_after_the_other_and_never_overlap(arms):
+    outcomes, _ = arms()
+    for outcome in outcomes:
+        for turn in outcome.turns[:-1]:
+            assert turn.last_step - turn.first_step + 1 >= run.TURN_STEPS
+        for one, next_one in zip(outcome.turns, outcome.turns[1:]):
+            assert one.last_step < next_one.first_step
+
+
+def test_where_one_arm_fails_the_other_is_stopped_and_both_say_so(arms):
+    (old, new), _ = arms(steps=(3, 100), ends=('exit 7', 'exit 0'))
+    assert old.fault == 'exit status 7'
+    assert new.fault == 'stopped, because the other arm of its pair failed'
+    assert not any(is_alive(pid) for pid in arms_pids)
+
+
+def test_an_interruption_ends_both_arms_even_the_one_that_is_stopped(arms):
+    (old, new), _ = arms(steps=(1000, 1000), interrupt_at=8)
+    assert old.interrupted and new.interrupted
+    assert not any(is_alive(pid) for pid in arms_pids)
+
+
+def test_an_arm_that_hangs_meets_its_deadline(arms):
+    (old, new), _ = arms(steps=(5, 5), ends=('sleep 60', 'exit 0'), deadline_s=0.7)
+    assert 'no end after' in old.fault
+    assert not any(is_alive(pid) for pid in arms_pids)
+
+
+def test_a_run_slowed_on_purpose_is_stopped_for_its_share_of_the_time(bench):
+    # A loop that reads its own clock: seconds that it was on the processor's side of the stops.
+    (bench.root / 'script.sh').write_text(
+        f'{sys.executable} -c "\nimport time\nlast, longest = time.monotonic(), []\n'
+        'end = last + 1.5\nwhile last < end:\n    now = time.monotonic()\n'
+        '    longest.append(now - last)\n    last = now\n'
+        'print(sum(x for x in longest if x > 0.006))" >stopped')
+    of = dataclasses.replace(case(), script='script.sh')
+    planned_run = dataclasses.replace(planned(), case=of, slowdown=1.0)
+    run.run(planned_run, CPU, os.environ, str(bench.root), str(bench.folder),
+            lambda pid, lines: None)
+    # Half of the time; a busy machine only adds to it.
+    assert float((bench.root / 'stopped').read_text()) > 0.4

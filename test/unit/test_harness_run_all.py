@@ -44,7 +44,7 @@ def test_both_scripts_run_and_every_report_is_written(project, harness):
 
 def test_everything_about_a_run_is_kept(project, harness):
     harness('--cases', 'full')
-    folder, = (project.root / 'reports/runs').iterdir()
+    folder, = (p for p in (project.root / 'reports/runs').iterdir() if p.is_dir())
     assert {p.name for p in folder.iterdir()} == {'run.json', 'output.log', 'train_0.log'}
     assert (folder / 'train_0.log').read_text() == project.train.read_text(
         ) + project.test.read_text()
@@ -103,25 +103,120 @@ def test_a_log_of_an_earlier_run_is_not_taken_for_this_ones(project, harness):
     assert 'INVALID' in done.stdout
 
 
-def test_a_promoted_baseline_is_what_the_next_run_is_judged_by(project, harness):
-    def speeds(*seconds):
-        # Another step time for every run, so that the baseline has a spread.
-        for number, step_s in enumerate(seconds):
-            (project.folder / f'log{number}').write_text(training_log(seconds=step_s, seed=number))
-        project.model_does(train=f'cat {project.folder}/log$(printf "%s\\n" "$@" | '
-                                 'sed -n "s/^--seed=//p")')
+def speeds(project, old, new=None):
+    """From now on, runs with these step times: one for each seed, in both arms or in the new one.
 
-    speeds(0.500, 0.501, 0.499, 0.502, 0.498)
-    assert harness('--cases', 'performance', '--runs', '5').returncode == 0
-    promoted = project.run(sys.executable, '-m', 'harness', 'baseline', 'promote',
-                           '--reason', 'the first')
-    assert promoted.returncode == 0, promoted.stderr
-    assert 'the first' in project.run(sys.executable, '-m', 'harness', 'baseline', 'show').stdout
+    Of the old arm, which lies in a worktree, and of this checkout.
+    """
+    for arm, seconds in (('old', old), ('new', new or old)):
+        for number, step_s in enumerate(seconds):
+            (project.folder / f'{arm}{number}').write_text(
+                training_log(seconds=step_s, seed=number))
+    project.model_does(train='case "$*" in *worktrees*) arm=old ;; *) arm=new ;; esac; '
+                             f'cat {project.folder}/$arm$(printf "%s\\n" "$@" | '
+                             'sed -n "s/^--seed=//p")')
+
+
+STEADY = (0.500, 0.501, 0.499, 0.502, 0.498)
+
+
+@pytest.fixture
+def learned(project, harness):
+    """A project in git with a baseline of five runs."""
+    project.commit()
+    speeds(project, STEADY)
+    done = project.run(sys.executable, '-m', 'harness', 'baseline', 'learn', '--runs', '5',
+                       '--kind', 'cpu', '--max_step', '12', '--cases', 'performance',
+                       '--reason', 'the first')
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def test_a_learned_baseline_is_what_the_next_run_is_judged_by(learned, harness):
+    assert 'the first' in learned.run(sys.executable, '-m', 'harness', 'baseline', 'show').stdout
     for step_s, status, word in ((0.5, 0, 'PASS'), (0.6, 1, 'REGRESSION'), (0.4, 0, 'IMPROVED')):
-        speeds(step_s)
-        done = harness('--cases', 'performance')
+        speeds(learned, [step_s] * 5)
+        done = harness('--cases', 'performance', '--no-confirm')
         assert (done.returncode, done.stdout.split()[0]) == (status, word)
-        assert summary(project).split(':')[0].endswith(word)
+        assert summary(learned).split(':')[0].endswith(word)
+        # One run is enough where the case is clear.
+        assert len(pandas.read_csv(str(learned.root / 'reports/results.csv'))) == 1
+
+
+def test_a_case_that_is_not_clear_is_run_again_until_it_is(learned, harness):
+    speeds(learned, [0.508, 0.502, 0.502, 0.501, 0.501])
+    done = harness('--cases', 'performance', '--max-runs', '5')
+    assert (done.returncode, done.stdout.split()[0]) == (0, 'PASS')
+    assert 1 < len(pandas.read_csv(str(learned.root / 'reports/results.csv'))) <= 5
+
+
+def test_a_regression_is_confirmed_side_by_side_with_the_baselines_revision(learned, harness):
+    speeds(learned, old=STEADY, new=[s * 1.2 for s in STEADY])
+    done = harness('--cases', 'performance')
+    assert (done.returncode, done.stdout.split()[0]) == (1, 'REGRESSION'), done.stdout
+    assert 'Confirmed. Side by side with the baseline\'s revision' in done.stdout
+    assert '3 pairs' in done.stdout
+
+
+def test_a_machine_that_has_become_slower_is_no_regression_of_the_code(learned, harness):
+    speeds(learned, old=[s * 1.2 for s in STEADY])
+    done = harness('--cases', 'performance')
+    assert (done.returncode, done.stdout.split()[0]) == (3, 'INVALID'), done.stdout
+    assert 'So the machine has changed, not the code.' in done.stdout
+
+
+def test_a_regression_whose_revision_is_gone_is_called_and_says_so(learned, harness):
+    shutil.rmtree(str(learned.root / '.git'))
+    speeds(learned, [0.6] * 5)
+    done = harness('--cases', 'performance')
+    assert (done.returncode, done.stdout.split()[0]) == (1, 'REGRESSION')
+    assert 'cannot be confirmed: no git revision' in done.stderr
+
+
+@pytest.mark.parametrize('new, status, word', [(1.0, 0, 'PASS'), (1.1, 1, 'REGRESSION'),
+                                               (0.9, 0, 'IMPROVED')])
+def test_against_a_revision_needs_no_baseline(project, harness, new, status, word):
+    project.commit()
+    speeds(project, old=STEADY, new=[s * new for s in STEADY])
+    done = harness('--cases', 'performance', '--against', 'HEAD')
+    assert (done.returncode, done.stdout.split()[0]) == (status, word), done.stdout + done.stderr
+    rows = pandas.read_csv(str(project.root / 'reports/results.csv'))
+    assert list(rows.arm) == ['old', 'new', 'new', 'old', 'old', 'new']
+
+
+def test_a_revision_that_is_not_there_is_a_bad_request(project, harness):
+    project.commit()
+    done = harness('--against', 'v9')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.startswith("run_all.py: no git revision 'v9' here: git log shows")
+    assert not project.trained()
+
+
+def test_an_old_revision_that_does_not_train_is_invalid_and_names_the_arm(project, harness):
+    project.commit()
+    project.model_does(train=f'case "$*" in *worktrees*) exit 7 ;; *) cat {project.train} ;; esac')
+    done = harness('--cases', 'performance', '--against', 'HEAD')
+    assert done.returncode == 3
+    assert 'run 1 of the old arm gave no measurement (exit status 7' in done.stdout
+
+
+def test_no_run_is_started_that_would_end_after_the_budget(project, harness):
+    speeds(project, STEADY)
+    done = harness('--cases', 'performance', '--budget', '0.001s', '--max-runs', '3')
+    assert len(pandas.read_csv(str(project.root / 'reports/results.csv'))) == 1
+    assert done.returncode == 0
+
+
+def test_certify_tries_equal_and_slowed_code_and_the_report_quotes_it(project, harness):
+    project.commit()
+    speeds(project, STEADY)
+    done = project.run(sys.executable, '-m', 'harness', 'certify', '--runs', '1', '--max-runs', '3',
+                       '--kind', 'cpu', '--max_step', '12')
+    assert done.returncode == 0, done.stderr
+    harness('--cases', 'performance')
+    assert '0 of 1 quiet comparisons alarmed' in summary(project)
+    planned = project.run(sys.executable, '-m', 'harness', 'plan', '--see', '3%', '--kind', 'cpu')
+    assert 'to see a loss of 3 % with probability 0.8' in planned.stdout
 
 
 def test_strict_turns_a_missing_baseline_into_status_5(harness):
@@ -129,9 +224,10 @@ def test_strict_turns_a_missing_baseline_into_status_5(harness):
 
 
 def test_a_dry_run_prints_the_commands_and_runs_nothing(project, harness):
-    done = harness('--dry-run', '--runs', '2')
+    done = harness('--dry-run')
     assert done.returncode == 0
-    assert done.stdout.count('bash test/train_performance_1p.sh --max_step=12 --seed=') == 2
+    assert done.stdout.count('bash test/train_performance_1p.sh --max_step=12 --seed=0') == 1
+    assert '1 to 5 runs a case' in done.stdout
     assert not project.trained()
     assert not (project.root / 'reports').exists()
 
@@ -151,7 +247,7 @@ def test_the_device_and_the_environment_are_controlled(project, harness):
 @pytest.mark.parametrize('args, complaint', [
     (['--device', '-1'], '--device'),
     (['--device', 'x'], '--device'),
-    (['--runs', '0'], '--runs'),
+    (['--max-runs', '0'], '--max-runs'),
     (['--cases', 'fast'], "unknown case 'fast'"),
     (['--cases', 'full,full'], 'twice'),
     (['--data_path', '/no/such'], '/no/such'),

@@ -90,3 +90,51 @@ def test_nothing_seen_is_nothing_said(clock):
     clock.s += 1
     sampler.sample(process.pid)   # it has ended
     assert sampler.load() is None
+
+
+BUSY = 'import time\nprint("on", flush=True)\nwhile time.process_time() < 600: pass'
+
+
+@pytest.fixture
+def hog():
+    """A process that takes a core, started before the sampling."""
+    process = subprocess.Popen([sys.executable, '-c', BUSY], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    yield psutil.Process(process.pid)
+    process.kill()
+    process.communicate()
+
+
+def burn(process, seconds):
+    """Wait until a process has taken so much CPU."""
+    before = process.cpu_times().user
+    while process.cpu_times().user - before < seconds:
+        pass
+
+
+def test_a_process_that_is_not_ours_is_foreign(clock, hog):
+    sampler = telemetry.Sampler()
+    burn(hog, 0.5)
+    clock.s += 10
+    sampler.sample(psutil.Process().pid)
+    assert sampler.load().foreign_cpu_percent >= 4.0   # at least its half second in ten
+
+
+def test_what_our_own_processes_take_is_not_foreign(clock, hog, monkeypatch):
+    # All that the machine does is what the watched process does.
+    monkeypatch.setattr(telemetry, '_busy_s', lambda: sum(hog.cpu_times()[:2]))
+    monkeypatch.setattr(telemetry, '_own_s', lambda: 0.0)
+    sampler = telemetry.Sampler()
+    burn(hog, 0.5)
+    clock.s += 10
+    sampler.sample(hog.pid)
+    load = sampler.load()
+    assert load.mean_cpu_percent >= 4.0
+    assert load.foreign_cpu_percent < 1.0
+
+
+def test_too_short_a_look_says_nothing_of_others(clock):
+    sampler = telemetry.Sampler()
+    clock.s += 1
+    sampler.sample(psutil.Process().pid)
+    assert sampler.load().foreign_cpu_percent is None

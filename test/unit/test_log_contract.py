@@ -2,6 +2,7 @@
 """The training log has one writer, model/progress.py, and one reader, harness/parse.py."""
 
 import statistics
+from types import SimpleNamespace
 
 import pytest
 from stand_in import test_log, training_log
@@ -47,3 +48,14 @@ def test_the_models_own_speed_and_the_harnesss_are_one(tmp_path):
     measured = read(whole[:start] + steps + '\n' + whole[stop:])
     assert own[0] == f'Final images/sec : {measured.images_per_s:.4f}'
     assert measured.step_s == statistics.median(seconds[5:])
+
+
+def test_the_harness_reads_the_phases_that_the_model_writes(monkeypatch):
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress, 'time', SimpleNamespace(time=lambda: next(now)))
+    log = training_log(steps=12, seconds=0.25).splitlines()
+    place = next(i for i, line in enumerate(log) if 'input_wait' in line)
+    log[place:place] = [progress.start('save', step_num=12), progress.stop('save', step_num=12)]
+    assert read('\n'.join(log)).phases_s == {
+        'first step': 10, 'saving': 10, 'evaluation': 0, 'input wait': 0.25,
+        'steps': pytest.approx(11.25), 'other': pytest.approx(8.5)}

@@ -10,6 +10,7 @@ import re
 import runpy
 import statistics
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -222,7 +223,7 @@ def test_the_log_marks_the_phases_in_their_order(run):
     text = run(max_step=2)
     assert [key for key, _ in events(text)] == [
         'init_start', 'config', 'init_stop', 'run_start', 'first_step_start', 'first_step_stop',
-        'device', 'save_start', 'save_stop', 'run_stop']
+        'device', 'save_start', 'save_stop', 'input_wait', 'run_stop']
     found = dict(events(text))
     assert found['device']['value'] == 'cpu'
     assert found['device']['metadata']['operations'] > 10
@@ -236,6 +237,41 @@ def test_the_log_says_what_was_trained_on_what(run):
     assert {**said, **tiny.NETWORK} == said
     assert (said['seed'], said['scale'], said['device_kind'], said['tensorflow']) == (
         5, 2, 'cpu', tf.__version__)
+
+
+def test_the_log_tells_how_long_the_steps_waited_for_their_batches(run):
+    text = run(max_step=12, log_freq=5)
+    (waited,) = [line['value'] for key, line in events(text) if key == 'input_wait']
+    assert isinstance(waited, float) and 0 <= waited < 5
+
+
+def test_every_batch_tells_when_it_was_ready():
+    pairs, ready_s = data.load_pairs('HR', '', 2, '.cache'), {}
+    before_s = time.perf_counter()
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator = data.batches(pairs, tiny.config(max_step=5), ready_s)
+        batch = iterator.get_next()
+        session.run(iterator.initializer)
+        for step in range(1, 6):
+            session.run(batch)
+            assert before_s < ready_s[step] < time.perf_counter()
+    assert sorted(ready_s) == [1, 2, 3, 4, 5]
+
+
+def test_a_step_waits_from_its_start_until_its_batch_is_ready(monkeypatch):
+    clock = SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(train, 'time', SimpleNamespace(perf_counter=lambda: clock.now_s))
+
+    class Session:
+        def run(self, ops):
+            clock.now_s += 10
+            return None, 4.0
+
+    # The steps begin at 100, 110 and 120 s; the second batch is ready early.
+    ready_s = {1: 90.0, 2: 103.0, 3: 104.0, 4: 121.5}
+    steps = []
+    assert train._loop(Session(), [], 4, lambda *step: steps.append(step), ready_s) == 3 + 0 + 1.5
+    assert steps == [(2, 4.0, 10.0), (3, 4.0, 10.0), (4, 4.0, 10.0)]
 
 
 def test_the_final_speed_is_the_median_after_the_warm_up(run):

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparisons whose answer is known: equal code, and equal code slowed from outside on purpose."""
+
+import dataclasses
+import math
+import os
+import statistics
+import time
+from typing import Dict, List, Sequence
+
+from harness import certificate, live
+from harness.records import Arm, Case, Certificate, RunRecord, Session, Trial
+from harness.study import Study
+from harness.worktree import commit_of
+
+SLOWDOWNS = (0.10, 0.05, 0.03)  # as shares of the time
+
+
+def certify(session: Session, reports: str, runs: int, view: live.View) -> str:
+    """Compare so often, write the machine's certificate after each, and return its path.
+
+    After each comparison of equal code comes one with a slowdown, until there is a third as many
+    of each.  Their reports are in reports/certify/.
+    """
+    folder = os.path.join(reports, 'certify')
+    tries: Dict[float, List[Study]] = {0.0: [], **{s: [] for s in SLOWDOWNS}}
+    for number in range(runs):
+        slowed = SLOWDOWNS[number % len(SLOWDOWNS)]
+        for slowdown in (0.0, slowed):
+            name = f'{session.id}-{number + 1}-{slowdown * 100:.0f}'
+            study = _try(dataclasses.replace(session, id=name), folder, slowdown, view)
+            if study.session.ended:
+                raise KeyboardInterrupt
+            tries[slowdown].append(study)
+            made = _certificate(session, tries)
+            path = certificate.save(made)
+            view.say(f'certify: {_so_far(made)}')
+    return path
+
+
+def _try(session: Session, folder: str, slowdown: float, view: live.View) -> Study:
+    """One comparison of HEAD with this checkout, which is to be HEAD too."""
+    study = Study(session, folder, view)
+    commit = commit_of('HEAD', study.ask)
+    study.session = dataclasses.replace(session, against=commit)
+    study.decide(slowdown)
+    return study
+
+
+def _certificate(session: Session, tries: Dict[float, List[Study]]) -> Certificate:
+    quiet = [study for study in tries[0.0]]
+    pairs = [d for study in quiet for d in differences(study.session.cases[0], study.records)]
+    every = [study for studies in tries.values() for study in studies]
+    return Certificate(
+        time.strftime('%Y-%m-%d', time.gmtime()), session.machine['commit'],
+        certificate.match(session.machine), tuple(
+            Trial(slowdown, tuple(s.summary().verdicts[0].status.value for s in studies),
+                  tuple(len(s.records) // 2 for s in studies))
+            for slowdown, studies in tries.items() if studies),
+        spread=round(statistics.stdev(pairs), 5) if len(pairs) > 1 else 0.0,
+        pair_s=round(statistics.median(r.outcome.wall_s for s in every for r in s.records), 1),
+        canary_s=tuple(s for study in quiet for s in study.session.canary_s))
+
+
+def differences(case: Case, records: Sequence[RunRecord]) -> List[float]:
+    """New less old of every pair that measured, on the metric's scale."""
+    value = {(r.run.index, r.run.arm): r.value(case.metric) for r in records}
+    return [case.metric.scaled(new) - case.metric.scaled(old)
+            for (index, arm), new in value.items()
+            for old in [value.get((index, Arm.OLD))] if arm is Arm.NEW and new and old]
+
+
+def _so_far(made: Certificate) -> str:
+    return '; '.join(f'{t.slowdown * 100:.0f} %: {_counted(t.calls)} in {_median(t.runs):g} pairs'
+                     for t in made.trials)
+
+
+def _counted(calls: Sequence[str]) -> str:
+    return ', '.join(f'{calls.count(call)} {call}' for call in sorted(set(calls)))
+
+
+def _median(numbers: Sequence[int]) -> float:
+    return statistics.median(numbers) if numbers else math.nan

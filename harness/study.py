@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages in their order: plan -> run -> parse -> judge -> store."""
+
+import dataclasses
+import os
+import statistics
+import time
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+from harness import (
+    canary,
+    disturbance,
+    judge,
+    live,
+    machine,
+    parse,
+    plan,
+    run,
+    stats,
+    store,
+    telemetry,
+    worktree,
+)
+from harness.config import ROOT
+from harness.errors import ConfigError, ParseError, RunError
+from harness.records import (
+    Arm,
+    Case,
+    Device,
+    Measurement,
+    Outcome,
+    PlannedRun,
+    RunRecord,
+    Session,
+    Summary,
+)
+
+LAST_LINES = 20
+Made = Tuple[Outcome, telemetry.Sampler, parse.TrainingLog]
+
+
+class Study:
+    """One session on its way; every run is on the disk before the next one starts."""
+
+    def __init__(self, session: Session, reports: str, view: live.View,
+                 budget_s: Optional[float] = None):
+        self.session, self.reports = session, reports
+        self.view = view
+        self.records: List[RunRecord] = []
+        self.end = None if budget_s is None else time.monotonic() + budget_s
+
+    def summary(self) -> Summary:
+        """What can be said by now."""
+        return judge.summarize(self.session, self.records)
+
+    def decide(self, slowdown: float = 0.0) -> Summary:
+        """Run each case until its verdict is clear, or there may be no more runs.
+
+        slowdown: of the new arm, on purpose, to try the verdict out.
+        """
+        first = stats.PAIRS if self.session.against else 1
+        self.canary()
+        self._look_until_clear(self.session.cases, self.session.against,
+                               stats.looks(first, max(first, self.session.max_runs)),
+                               slowdown)
+        return self.summary()
+
+    def confirm(self) -> Summary:
+        """Run what looks like a regression side by side with the revision of its baseline."""
+        for case in self.session.cases:
+            verdict = next((v for v in self.summary().verdicts if v.case == case.name), None)
+            if verdict and verdict.baseline and judge.to_confirm(verdict) and self._goes_on():
+                looks = stats.looks(stats.PAIRS, max(stats.PAIRS, self.session.max_runs))
+                self.view.say(f'{case.name}: looks like a regression; comparing side by side with '
+                              f'{verdict.baseline.commit}')
+                try:
+                    self._look_until_clear([case], verdict.baseline.commit, looks)
+                except ConfigError as e:
+                    self.view.say(f'{case.name}: cannot be confirmed: {e}')
+        return self.summary()
+
+    def measure(self, case: Case, index: int) -> RunRecord:
+        """One run of this checkout."""
+        planned = plan.run(case, index, self.session.id)
+        return self._keep(_record(self.session, planned, *self._alone(planned, ROOT), commit=''))
+
+    def compare(self, case: Case, index: int, commit: str,
+                slowdown: float = 0.0) -> Tuple[RunRecord, ...]:
+        """A pair of runs: of a commit, and of this checkout."""
+        folder = worktree.checkout(commit, ROOT, self.ask)
+        pair = plan.pair(case, index, self.session.id, slowdown)
+        roots = [folder if planned.arm is Arm.OLD else ROOT for planned in pair]
+        commits = [commit if planned.arm is Arm.OLD else '' for planned in pair]
+        # Speeds drift with the machine; a PSNR does not, and other devices are for one alone.
+        if self.session.device.kind == 'cpu' and case.metric.relative:
+            made = self._in_turns(pair, roots)
+        else:
+            made = [self._alone(planned, root) for planned, root in zip(pair, roots)]
+        return tuple(self._keep(_record(self.session, planned, *results, commit=of))
+                     for planned, results, of in zip(pair, made, commits))
+
+    def canary(self):
+        """Time the fixed workload; where it does not run, there is one value less."""
+        self.view.say('canary: timing a fixed workload')
+        output = self.ask(canary.COMMAND)
+        self.session = dataclasses.replace(self.session, canary_s=(
+            *self.session.canary_s, *canary.seconds(output)))
+
+    def ask(self, command: Sequence[str]) -> str:
+        """The output of a short command in the project's root."""
+        return run.ask(command, ROOT, self.session.variables)
+
+    def _look_until_clear(self, cases: Sequence[Case], commit: str, looks: Sequence[int],
+                          slowdown: float = 0.0):
+        for index in range(1, looks[-1] + 1):
+            for case in cases:
+                if not self._goes_on(case):
+                    break
+                if commit:
+                    self.compare(case, index, commit, slowdown)
+                else:
+                    self.measure(case, index)
+            failed = {r.run.case for r in self.records if r.fault}
+            cases = [case for case in cases if case not in failed]
+            if index in looks or not cases:
+                self.canary()
+                clear = {v.case for v in self.summary().verdicts if not v.undecided}
+                cases = [case for case in cases if case.name not in clear]
+            if not cases or self.session.ended:
+                break
+        self.save()
+
+    def _goes_on(self, case: Optional[Case] = None) -> bool:
+        """Whether there may be another run; the first of each case is made in any case."""
+        walls_s = [r.outcome.wall_s for r in self.records if r.run.case == case]
+        if not self.session.ended and walls_s and self.end is not None and (
+                time.monotonic() + statistics.median(walls_s) > self.end):
+            self._ended('the time of --budget is used up')
+        return not self.session.ended
+
+    def _ended(self, why: str):
+        self.session = dataclasses.replace(self.session, ended=why)
+
+    def _alone(self, planned: PlannedRun, root: str) -> Made:
+        """One run that has the device to itself."""
+        log, sampler = parse.TrainingLog(), telemetry.Sampler()
+        self.view.begin(planned)
+
+        def watch(pid, lines):
+            sampler.sample(pid)
+            self.view.update(planned, log.feed(lines).progress())
+
+        folder = store.make_run_folder(self.reports, planned.id)
+        try:
+            outcome = run.run(planned, self.session.device, self.session.variables, root, folder,
+                              watch)
+        except RunError as e:
+            outcome = _not_started(e, folder)
+        return outcome, sampler, log
+
+    def _in_turns(self, pair: Sequence[PlannedRun], roots: Sequence[str]) -> List[Made]:
+        """Both arms of a pair at once, in turns."""
+        logs, sampler = [parse.TrainingLog() for _ in pair], telemetry.Sampler()
+        self.view.begin(pair[0])
+
+        def watch(number, pids, lines):
+            sampler.sample(*pids)
+            progress = logs[number].feed(lines).progress()
+            self.view.update(pair[number], progress)
+            return progress.step
+
+        folders = [store.make_run_folder(self.reports, planned.id) for planned in pair]
+        try:
+            outcomes = run.take_turns(pair, self.session.device, self.session.variables, roots,
+                                      folders, watch)
+        except RunError as e:
+            outcomes = tuple(_not_started(e, folder) for folder in folders)
+        return [(outcome, sampler, log) for outcome, log in zip(outcomes, logs)]
+
+    def _keep(self, record: RunRecord) -> RunRecord:
+        """Write all that is known by now: a later crash must not cost the earlier results."""
+        self.records.append(record)
+        store.save_run(self.reports, record)
+        if record.outcome.interrupted:
+            self._ended(f'it was interrupted during {record.run.case.name}, run '
+                        f'{record.run.index}')
+        self.save()
+        return record
+
+    def save(self):
+        """Write the reports of what is known by now."""
+        store.save_reports(self.reports, self.summary())
+
+
+def _record(session: Session, planned: PlannedRun, outcome: Outcome, sampler: telemetry.Sampler,
+            log: parse.TrainingLog, commit: str) -> RunRecord:
+    """One run through its stages; a failure of its own makes it no measurement, not our crash."""
+    output = store.read(outcome.output_path)
+    measurement, fault = evaluate(planned, session.device, outcome)
+    if outcome.fault:
+        fault = '; '.join(filter(None, (f'{fault} while {log.progress().phase}',
+                                        parse.diagnose(output))))
+    facts: Mapping[str, Any] = session.machine
+    if measurement:
+        facts = machine.facts(session.machine, measurement)
+    if commit:
+        facts = {**facts, 'commit': commit}
+    load = sampler.load()
+    return RunRecord(
+        session.id, planned, outcome, load, measurement, fault, facts,
+        last_lines=tuple(output.splitlines()[-LAST_LINES:]) if fault else (),
+        disturbance=disturbance.disturbance(load, session.machine['cpus']) if load else '')
+
+
+def evaluate(planned: PlannedRun, chosen: Device,
+             outcome: Outcome) -> Tuple[Optional[Measurement], str]:
+    """What a run has measured, and why that is no evidence; the latter is empty where it is."""
+    if outcome.fault:
+        return None, outcome.fault
+    if not outcome.log_path:
+        return None, 'it succeeded, but wrote no training log'
+    try:
+        log = parse.TrainingLog().feed(store.lines(outcome.log_path))
+        measurement = log.measurement(outcome.turns)
+    except ParseError as e:
+        return None, str(e)
+    return measurement, judge.fault(planned, chosen, measurement)
+
+
+def _not_started(error: RunError, folder: str) -> Outcome:
+    return Outcome(None, str(error), time.time(), 0.0, '', os.path.join(folder, 'output.log'))
