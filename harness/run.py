@@ -74,10 +74,7 @@ def take_turns(pair: Sequence[PlannedRun], device: Device, environment: Mapping[
     finally:
         for script in scripts:
             script.end()
-    if not all(any(t.last_step > t.first_step for t in s.turns) for s in scripts):
-        for script in scripts:  # trainings shorter than a turn: all of their steps count
-            script.turns = []
-    return tuple(script.outcome() for script in scripts)
+    return _outcomes(scripts)
 
 
 def ask(argv: Sequence[str], root: str, environment: Optional[Mapping[str, str]] = None) -> str:
@@ -161,6 +158,14 @@ class Script:
                        self.log_path, self.output_path, self.interrupted,
                        _keep(self.picture_path, self.folder) if self.log_path else '',
                        tuple(self.turns))
+
+
+def _outcomes(scripts: Sequence[Script]) -> Tuple[Outcome, ...]:
+    """How they ended; of trainings shorter than a turn all steps count."""
+    if not all(any(t.last_step > t.first_step for t in s.turns) for s in scripts):
+        for script in scripts:
+            script.turns = []
+    return tuple(script.outcome() for script in scripts)
 
 
 def _load(scripts: Sequence[Script], look: Callable[[Script], None]):
