@@ -20,7 +20,8 @@ if __name__ == '__main__':
 
 from harness import baseline, certify, config, judge, live, run_all, stats, store  # noqa: E402
 from harness.errors import ConfigError  # noqa: E402
-from harness.report import markdown  # noqa: E402
+from harness.history import History  # noqa: E402
+from harness.report import markdown, series  # noqa: E402
 from harness.report.write import write  # noqa: E402
 from harness.study import Study  # noqa: E402
 
@@ -105,6 +106,16 @@ def rejudge(args) -> int:
     return judge.exit_status(summary.verdicts, strict=False)
 
 
+def history(args) -> int:
+    """The series of all runs kept, and where they changed."""
+    if not args.history and not os.path.isdir(args.reports):
+        raise ConfigError(f'no runs in {args.reports}: run harness/run_all.py first, or say where '
+                          'they are with --reports')
+    with History(config.history_url(args)) as runs:
+        print(series.to_text(runs.entries(args.case)))
+    return 0
+
+
 def plan(args) -> int:
     """How many runs and minutes it takes to see a loss here, by what is known of the spread."""
     session = run_all.open_session(_session_args(args), 'python -m harness plan', [])
@@ -178,7 +189,8 @@ def _probability(text: str) -> float:
 
 def _parser() -> config.Parser:
     parser = config.Parser(prog='python -m harness', allow_abbrev=False)
-    verbs = parser.add_subparsers(metavar='baseline | judge | plan | certify', dest='verb')
+    verbs = parser.add_subparsers(metavar='baseline | judge | history | plan | certify',
+                                  dest='verb')
     verbs.required = True
     _add_baseline(verbs.add_parser('baseline', help='what runs are compared with'))
 
@@ -188,6 +200,12 @@ def _parser() -> config.Parser:
                               'the newest')
     _add_reports(judging)
     judging.set_defaults(do=rejudge)
+
+    telling = verbs.add_parser('history', help='all runs kept, and where their level changed')
+    telling.add_argument('--case', default='', help='only this one; default: all')
+    config.add_history_flag(telling)
+    _add_reports(telling)
+    telling.set_defaults(do=history)
 
     planning = verbs.add_parser('plan', help='how many runs and minutes a verdict takes here')
     planning.add_argument('--see', type=_percent, required=True, metavar='SHARE',

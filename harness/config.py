@@ -45,6 +45,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
                              'baselines')
     parser.add_argument('--no-confirm', action='store_true',
                         help='call a regression without running the baseline\'s revision beside')
+    add_history_flag(parser)
     parser.add_argument('--strict', action='store_true',
                         help='exit 4 where a verdict is INCONCLUSIVE, 5 where it is NO_BASELINE')
     parser.add_argument('--dry-run', action='store_true',
@@ -68,6 +69,19 @@ def add_case_flags(parser: argparse.ArgumentParser, cases: str = ','.join(SCRIPT
                         help='training steps; default: the script\'s')
     parser.add_argument('--reports', default=os.path.join(ROOT, 'reports'), metavar='DIR',
                         help='where reports go; default: reports/')
+
+
+def add_history_flag(parser: argparse.ArgumentParser):
+    """Where all runs are kept."""
+    parser.add_argument('--history', default='', metavar='URL',
+                        help='database of all runs, as SQLAlchemy names it; default: '
+                             'history.sqlite in the reports folder')
+
+
+def history_url(args: argparse.Namespace) -> str:
+    """The database's URL."""
+    return args.history or 'sqlite:///' + os.path.join(os.path.abspath(args.reports),
+                                                       'history.sqlite')
 
 
 def cases(args: argparse.Namespace) -> Tuple[Case, ...]:

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Sequence
 
-NEEDED = ('pandas', 'psutil', 'rich', 'scipy')
+NEEDED = ('pandas', 'psutil', 'rich', 'scipy', 'sqlalchemy')
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

@@ -29,8 +29,10 @@ from harness import (  # noqa: E402
     plan,
     run,
     stats,
+    store,
 )
 from harness.errors import HarnessError  # noqa: E402
+from harness.history import History  # noqa: E402
 from harness.records import Device, Session  # noqa: E402
 from harness.report import markdown  # noqa: E402
 from harness.study import Study  # noqa: E402
@@ -45,8 +47,9 @@ def main(argv=None) -> int:
         print(plan.describe(session.cases, stats.PAIRS if args.against else 1, args.max_runs,
                             session.against, session.device, session.variables))
         return 0
-    with live.View() as view:
-        study = Study(session, os.path.relpath(args.reports), view, args.budget)
+    store.make_reports_folder(args.reports)
+    with History(config.history_url(args)) as history, live.View() as view:
+        study = Study(session, os.path.relpath(args.reports), view, args.budget, history)
         summary = study.decide()
         if not args.no_confirm:
             summary = study.confirm()

@@ -11,14 +11,15 @@ from harness.report import document, markdown, tables
 from harness.report.write import write
 
 
+def make_reports_folder(reports: str):
+    """Make the folder of all reports; raises ConfigError where it cannot be."""
+    _make(reports, exist_ok=True)
+
+
 def make_run_folder(reports: str, run_id: str) -> str:
     """Make the folder of one run; raises ConfigError where it cannot be."""
     folder = os.path.join(reports, 'runs', run_id)
-    try:
-        os.makedirs(folder)
-    except OSError as e:
-        raise ConfigError(f'cannot make {folder}: {e.strerror}; choose another place with '
-                          '--reports') from e
+    _make(folder, exist_ok=False)
     return folder
 
 
@@ -58,6 +59,14 @@ def sessions(reports: str) -> List[str]:
     """The names of all sessions of a reports folder, oldest first."""
     return sorted(os.path.basename(path)[:-len('.json')] for path in
                   glob.glob(os.path.join(glob.escape(reports), 'runs', '*.json')))
+
+
+def _make(folder: str, exist_ok: bool):
+    try:
+        os.makedirs(folder, exist_ok=exist_ok)
+    except OSError as e:
+        raise ConfigError(f'cannot make {folder}: {e.strerror}; choose another place with '
+                          '--reports') from e
 
 
 def _session_path(reports: str, session: str) -> str:

@@ -8,6 +8,7 @@ import time
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from harness import (
+    baseline,
     canary,
     disturbance,
     judge,
@@ -23,6 +24,7 @@ from harness import (
 )
 from harness.config import ROOT
 from harness.errors import ConfigError, ParseError, RunError
+from harness.history import Entry, History
 from harness.records import (
     Arm,
     Case,
@@ -43,8 +45,8 @@ class Study:
     """One session on its way; every run is on the disk before the next one starts."""
 
     def __init__(self, session: Session, reports: str, view: live.View,
-                 budget_s: Optional[float] = None):
-        self.session, self.reports = session, reports
+                 budget_s: Optional[float] = None, history: Optional[History] = None):
+        self.session, self.reports, self.history = session, reports, history
         self.view = view
         self.records: List[RunRecord] = []
         self.end = None if budget_s is None else time.monotonic() + budget_s
@@ -180,7 +182,12 @@ class Study:
     def _keep(self, record: RunRecord) -> RunRecord:
         """Write all that is known by now: a later crash must not cost the earlier results."""
         self.records.append(record)
-        store.save_run(self.reports, record)
+        text = store.save_run(self.reports, record)
+        if self.history:
+            try:
+                self.history.add(_entry(record), text)
+            except ConfigError as e:   # run.json has it: no reason to end a session
+                self.view.say(f'not in the history: {e}')
         if record.outcome.interrupted:
             self._ended(f'it was interrupted during {record.run.case.name}, run '
                         f'{record.run.index}')
@@ -225,6 +232,18 @@ def evaluate(planned: PlannedRun, chosen: Device,
     except ParseError as e:
         return None, str(e)
     return measurement, judge.fault(planned, chosen, measurement)
+
+
+def _entry(record: RunRecord) -> Entry:
+    """What the history keeps of a run beside the whole of it; an old arm is its commit's."""
+    metric, facts = record.run.case.metric, record.facts
+    value = record.value(metric)
+    return Entry(
+        run=record.run.id, session=record.session, case=record.run.case.name, metric=metric.name,
+        unit=metric.unit, value=None if record.fault or record.disturbance else value,
+        fault=record.fault or record.disturbance, commit=str(facts.get('commit', '')),
+        started_unix_s=record.outcome.started_unix_s, wall_s=record.outcome.wall_s,
+        match=baseline.digest(baseline.match(metric, facts)))
 
 
 def _not_started(error: RunError, folder: str) -> Outcome:

@@ -9,7 +9,7 @@ import psutil
 from harness.records import Load
 
 INTERVAL_S = 1.0
-LEAST_S = 5.0   # in less, the clock ticks of /proc say too little about others
+LEAST_S = 8.0   # in less, the clock ticks of /proc say too little about others
 
 
 class Sampler:

@@ -200,6 +200,25 @@ def test_an_old_revision_that_does_not_train_is_invalid_and_names_the_arm(projec
     assert 'run 1 of the old arm gave no measurement (exit status 7' in done.stdout
 
 
+def test_every_run_is_in_the_history_and_none_that_was_slowed_on_purpose(project, harness):
+    project.commit()
+    speeds(project, STEADY)
+    assert harness('--cases', 'performance', '--against', 'HEAD').returncode == 0
+    said = project.run(sys.executable, '-m', 'harness', 'history').stdout
+    assert said.startswith('performance, throughput, 6 runs ')
+    project.run(sys.executable, '-m', 'harness', 'certify', '--runs', '1', '--max-runs', '3',
+                '--kind', 'cpu', '--max_step', '12')
+    assert project.run(sys.executable, '-m', 'harness', 'history').stdout == said
+    nothing = project.run(sys.executable, '-m', 'harness', 'history', '--reports', 'absent')
+    assert nothing.returncode == 2 and 'run harness/run_all.py first' in nothing.stderr
+
+
+def test_a_history_that_cannot_be_is_a_bad_request(project, harness):
+    done = harness('--history', 'nonsense')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert not project.trained()
+
+
 def test_no_run_is_started_that_would_end_after_the_budget(project, harness):
     speeds(project, STEADY)
     done = harness('--cases', 'performance', '--budget', '0.001s', '--max-runs', '3')
@@ -321,10 +340,11 @@ def test_a_real_training_goes_through_all_stages(tmp_path, spare_device):
     """Everything is real here but its length."""
     done = subprocess.run(
         [sys.executable, 'harness/run_all.py', '--kind', 'cpu', '--device', spare_device,
-         '--max_step', '8', '--reports', str(tmp_path)],
+         '--max_step', '8', '--max-runs', '1', '--reports', str(tmp_path)],
         cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout
     rows = pandas.read_csv(str(tmp_path / 'results.csv'))
+    # Others may be busy on this machine, which is no fault of ours.
+    assert done.returncode == (0 if rows.disturbance.isna()[0] else 3), done.stdout
     assert list(rows.case) == ['performance', 'full']
     assert (rows.steps == 8).all() and (rows.images_per_s > 0).all()
     assert rows.psnr_db[1] > 15
