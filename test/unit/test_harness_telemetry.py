@@ -53,8 +53,8 @@ def test_memory_and_cpu_of_a_child_count(clock, parent):
     assert load.peak_memory_bytes > MEMORY_BYTES
     assert load.peak_memory_bytes == pytest.approx(
         sum(p.memory_info().rss for p in [root, *root.children(recursive=True)]), rel=0.02)
-    # At least the child's 0.3 s in 2 s.
-    assert load.mean_cpu_percent >= 100 * CPU_S / 2
+    # At least the child's 0.3 s in 2 s, but for what the kernel's ticks of 0.01 s may miss.
+    assert load.mean_cpu_percent >= 0.9 * 100 * CPU_S / 2
 
 
 def test_the_peak_stays_and_the_cpu_time_of_an_ended_child_counts(clock, parent):
@@ -68,7 +68,7 @@ def test_the_peak_stays_and_the_cpu_time_of_an_ended_child_counts(clock, parent)
     clock.s += 2
     sampler.sample(parent.pid)
     assert sampler.load().peak_memory_bytes == before.peak_memory_bytes
-    assert sampler.load().mean_cpu_percent >= 100 * CPU_S / 4
+    assert sampler.load().mean_cpu_percent >= 0.9 * 100 * CPU_S / 4
 
 
 def test_it_keeps_its_own_pace_however_often_it_is_called(clock, monkeypatch):
