@@ -483,8 +483,8 @@ def test_the_arms_of_a_pair_alternate_and_both_come_to_their_end(arms):
     assert work.count('old') == work.count('new') == 30
     switches = sum(a != b for a, b in zip(work, work[1:]))
     assert len(old.turns) >= 2 and len(new.turns) >= 2
-    # Once both have begun there is one switch a turn: they never run side by side.
-    assert switches <= len(old.turns) + len(new.turns) + 6
+    # Once both have begun there is one switch a turn; side by side it would be some 58.
+    assert switches <= len(old.turns) + len(new.turns) + 20   # while both loaded
 
 
 def test_turns_are_of_steps_one_after_the_other_and_never_overlap(arms):
