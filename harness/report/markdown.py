@@ -6,6 +6,7 @@ from typing import Any, List, Mapping, Optional, Sequence
 
 from harness import judge
 from harness.records import (
+    Arm,
     Measurement,
     Metric,
     RunRecord,
@@ -134,7 +135,7 @@ def _all_metrics(records: Sequence[RunRecord]) -> str:
 def _metrics_row(r: RunRecord) -> List[str]:
     m, load = r.measurement, r.load
     return [
-        f'{r.run.case.name} {r.run.index}', str(r.run.seed),
+        f'{r.run.case.name} {r.run.index} {r.run.arm.value}'.rstrip(), str(r.run.seed),
         _number(m and m.images_per_s, '.4g'),
         f'{m.step_s * 1000:.1f} ± {m.step_mad_s * 1000:.1f} ms'
         if m and m.step_s and m.step_mad_s is not None else '-',
@@ -181,7 +182,8 @@ def _where_it_went(m: Measurement, step_s: float) -> str:
 
 
 def _environment(summary: Summary) -> str:
-    measured: Mapping[str, Any] = next((r.facts for r in summary.records if r.measurement), {})
+    measured: Mapping[str, Any] = next((r.facts for r in summary.records if r.measurement
+                                        and r.run.arm is not Arm.OLD), {})
     rows = {**summary.session.machine, **measured, 'command': summary.session.command}
     return _table(('what', 'here'), [(name, str(value)) for name, value in rows.items()
                                      if name != 'seed' and value != ''])

@@ -424,6 +424,10 @@ def test_pairs_are_told_with_the_revision_and_how_many_they_were():
     assert row[:6] == ['✅ PASS', 'performance', 'throughput', '32 images/s',
                        '32 images/s (aaaaaaaaaaaa)', '+0.0 % (+0.0 % to +0.0 %)']
     assert row[6:] == ['-2.0 %', '3 pairs']
+    text = markdown.to_markdown(done)
+    assert [cells(line)[0] for line in folded(text, 'All metrics').splitlines()[2:4]] == [
+        'performance 1 old', 'performance 1 new']
+    assert '| commit | 0123456789ab |' in folded(text, 'Environment')   # of this checkout
 
 
 def test_a_folder_that_cannot_be_made_is_a_bad_request(tmp_path):
