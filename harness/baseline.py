@@ -60,10 +60,10 @@ def to_json(baseline: Baseline) -> str:
         'commit': baseline.commit, 'reason': baseline.reason, 'wall_s': baseline.wall_s,
         'match': dict(sorted(baseline.match.items())),
         'environment': dict(sorted(baseline.environment.items())),
-        'values': list(baseline.values), 'canary_s': list(baseline.canary_s),
-        'losses': [json.dumps(curve) for curve in baseline.losses]}
-    text = json.dumps(stored, indent=1)
-    return text.replace('"[', '[').replace(']"', ']') + '\n'
+        'values': list(baseline.values), 'canary_s': list(baseline.canary_s)}
+    head = json.dumps(stored, indent=1)[:-len('\n}')]
+    curves = ',\n  '.join(map(json.dumps, baseline.losses))
+    return f'{head},\n "losses": [\n  {curves}\n ]\n}}\n'
 
 
 def retire(name: str, folder: str = FOLDER) -> str:

@@ -269,6 +269,13 @@ def test_it_holds_loss_curves_canary_and_environment_and_gives_them_back(tmp_pat
     assert len(baselines.to_json(made).splitlines()) < 100
 
 
+@pytest.mark.parametrize('reason', ['[CANN 8] is faster', 'faster [4 %]', '"["'])
+def test_a_reason_may_hold_brackets_and_quotes(tmp_path, reason):
+    made = dataclasses.replace(promoted(runs()), reason=reason)
+    (tmp_path / f'{made.name}.json').write_text(baselines.to_json(made))
+    assert baselines.load_all(str(tmp_path)) == (made,)
+
+
 def test_a_file_of_the_first_schema_is_still_read(tmp_path):
     path = saved(tmp_path, promoted(runs()))
     stored = json.loads(path.read_text())
