@@ -43,14 +43,13 @@ def show(args) -> int:
 
 def learn(args) -> int:
     """Run the cases so often, all of the same code, and make the runs the baseline."""
-    if args.runs < stats.SHORT_HISTORY:
-        raise ConfigError(f'--runs must be {stats.SHORT_HISTORY} or more, not {args.runs}: fewer '
-                          'do not show the spread; 10 are good, 20 better')
-    args.max_runs, args.against = args.runs, ''
+    if args.max_runs < stats.SHORT_HISTORY:
+        raise ConfigError(f'--runs must be {stats.SHORT_HISTORY} or more, not {args.max_runs}: '
+                          'fewer do not show the spread; 10 are good, 20 better')
     session = run_all.open_session(args, 'python -m harness baseline learn', sys.argv[1:])
     with live.View() as view:
         study = Study(session, args.reports, view)
-        for index in range(1, args.runs + 1):
+        for index in range(1, session.max_runs + 1):
             study.canary()
             for case in session.cases:
                 if not study.session.ended:
@@ -118,7 +117,7 @@ def history(args) -> int:
 
 def plan(args) -> int:
     """How many runs and minutes it takes to see a loss here, by what is known of the spread."""
-    session = run_all.open_session(_session_args(args), 'python -m harness plan', [])
+    session = run_all.open_session(args, 'python -m harness plan', [])
     for case in session.cases:
         if case.metric.relative:
             print('\n'.join(_plans(case, session, args.see, args.power)))
@@ -127,7 +126,7 @@ def plan(args) -> int:
 
 def certified(args) -> int:
     """Try this machine's verdicts out where the answer is known."""
-    session = run_all.open_session(_session_args(args), 'python -m harness certify', sys.argv[1:])
+    session = run_all.open_session(args, 'python -m harness certify', sys.argv[1:])
     with live.View() as view:
         path = certify.certify(session, args.reports, args.runs, view)
     print(f'{os.path.relpath(path)} (commit it)')
@@ -137,8 +136,7 @@ def certified(args) -> int:
 def _plans(case, session, see: float, power: float):
     """A line against each baseline that may be compared with, one for pairs."""
     for b in session.baselines:
-        facts = {**session.machine, **b.match}
-        facts.update({k: session.machine[k] for k in b.match if k in session.machine})
+        facts = {**b.match, **session.machine}   # what is trained is not known yet
         if b.case == case.name and not judge.differing(b, facts):
             spread = statistics.stdev(map(b.metric.scaled, b.values))
             runs = stats.runs_to_narrow(spread, -b.metric.rescaled(-see), len(b.values),
@@ -147,7 +145,7 @@ def _plans(case, session, see: float, power: float):
     if session.certificate:
         c = session.certificate
         pairs = stats.runs_to_narrow(c.spread, -case.metric.rescaled(-see), error=stats.share(
-            stats.looks(stats.PAIRS, max(stats.PAIRS, session.max_runs))), power=power)
+            stats.looks(stats.PAIRS, session.max_runs)), power=power)
         yield _needed(f'{case.name} with --against', pairs, 'pairs', c.pair_s, see, power)
     else:
         yield (f'{case.name} with --against: not known, for this machine is not certified: '
@@ -168,11 +166,6 @@ def _save(records, reason, canary_s, margin):
         write(path, baseline.to_json(b))
         print(f'{b.case}: {b.metric.value(statistics.median(b.values))}, median of '
               f'{len(b.values)} runs -> {os.path.relpath(path)} (commit it)')
-
-
-def _session_args(args):
-    args.against = ''
-    return args
 
 
 def _percent(text: str) -> float:
@@ -198,13 +191,13 @@ def _parser() -> config.Parser:
     judging.add_argument('session', nargs='?', default='',
                          help='its name, or its file or a run\'s folder in reports/runs; default: '
                               'the newest')
-    _add_reports(judging)
+    config.add_reports_flag(judging)
     judging.set_defaults(do=rejudge)
 
     telling = verbs.add_parser('history', help='all runs kept, and where their level changed')
     telling.add_argument('--case', default='', help='only this one; default: all')
     config.add_history_flag(telling)
-    _add_reports(telling)
+    config.add_reports_flag(telling)
     telling.set_defaults(do=history)
 
     planning = verbs.add_parser('plan', help='how many runs and minutes a verdict takes here')
@@ -214,7 +207,7 @@ def _parser() -> config.Parser:
                           help='with which probability; default: %(default)s')
     planning.add_argument('--max-runs', type=config.positive, default=7, metavar='N')
     config.add_case_flags(planning)
-    planning.set_defaults(do=plan)
+    planning.set_defaults(do=plan, against='')
 
     certifying = verbs.add_parser('certify', help='measure false alarms and power on this machine')
     certifying.add_argument('--runs', type=config.positive, default=30, metavar='N',
@@ -223,7 +216,7 @@ def _parser() -> config.Parser:
     certifying.add_argument('--max-runs', type=config.positive, default=7, metavar='N',
                             help='pairs of each comparison at the most; default: %(default)s')
     config.add_case_flags(certifying, cases='performance')
-    certifying.set_defaults(do=certified)
+    certifying.set_defaults(do=certified, against='HEAD')
     return parser
 
 
@@ -234,23 +227,23 @@ def _add_baseline(parser):
     actions.add_parser('show', help='list the baselines').set_defaults(do=show)
 
     learning = actions.add_parser('learn', help='make them from so many runs of this checkout')
-    learning.add_argument('--runs', type=config.positive, default=10, metavar='N',
+    learning.add_argument('--runs', dest='max_runs', type=config.positive, default=10, metavar='N',
                           help='runs of each case; default: %(default)s')
     _add_reason(learning)
     config.add_case_flags(learning)
-    learning.set_defaults(do=learn)
+    learning.set_defaults(do=learn, against='')
 
     promoting = actions.add_parser('promote', help='make them from runs that are there')
     promoting.add_argument('--session', default='', help='default: the newest')
     promoting.add_argument('--run', action='append', default=[], metavar='NAME',
                            help='only this run of it; may be given several times')
     _add_reason(promoting)
-    _add_reports(promoting)
+    config.add_reports_flag(promoting)
     promoting.set_defaults(do=promote)
 
     differing = actions.add_parser('diff', help='what differs between each and a session here')
     differing.add_argument('--session', default='', help='default: the newest')
-    _add_reports(differing)
+    config.add_reports_flag(differing)
     differing.set_defaults(do=diff)
 
     retiring = actions.add_parser('retire', help='compare with one no more')
@@ -262,10 +255,6 @@ def _add_reason(parser):
     parser.add_argument('--reason', required=True, help='why; it is kept with the baseline')
     parser.add_argument('--margin', type=float, help='loss that is accepted: a share of the '
                         'speed (default: 0.02) or dB of PSNR (default: 0.1)')
-
-
-def _add_reports(parser):
-    parser.add_argument('--reports', default=os.path.join(config.ROOT, 'reports'), metavar='DIR')
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far verdicts can be trusted on a machine: small files in git, one for each machine."""
 
-import hashlib
 import json
 import os
 from typing import Any, Dict, Mapping, Optional
 
+from harness import baseline
 from harness.errors import ConfigError
 from harness.records import Certificate
 from harness.report import document
@@ -45,5 +45,4 @@ def save(certificate: Certificate, folder: str = FOLDER) -> str:
 
 
 def _path(matched: Mapping[str, Any], folder: str) -> str:
-    digest = hashlib.sha256(json.dumps(dict(matched), sort_keys=True).encode()).hexdigest()[:8]
-    return os.path.join(folder, f'machine-{digest}.json')
+    return os.path.join(folder, f'machine-{baseline.digest(matched)}.json')

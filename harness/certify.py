@@ -2,7 +2,6 @@
 """Comparisons whose answer is known: equal code, and equal code slowed from outside on purpose."""
 
 import dataclasses
-import math
 import os
 import statistics
 import time
@@ -11,7 +10,6 @@ from typing import Dict, List, Sequence
 from harness import certificate, live
 from harness.records import Arm, Case, Certificate, RunRecord, Session, Trial
 from harness.study import Study
-from harness.worktree import commit_of
 
 SLOWDOWNS = (0.10, 0.05, 0.03)  # as shares of the time
 
@@ -19,8 +17,9 @@ SLOWDOWNS = (0.10, 0.05, 0.03)  # as shares of the time
 def certify(session: Session, reports: str, runs: int, view: live.View) -> str:
     """Compare so often, write the machine's certificate after each, and return its path.
 
-    After each comparison of equal code comes one with a slowdown, until there is a third as many
-    of each.  Their reports are in reports/certify/.
+    The session is against HEAD, which this checkout is to be too.  After each comparison of equal
+    code comes one with a slowdown, until there is a third as many of each.  Their reports are in
+    reports/certify/.
     """
     folder = os.path.join(reports, 'certify')
     tries: Dict[float, List[Study]] = {0.0: [], **{s: [] for s in SLOWDOWNS}}
@@ -28,7 +27,8 @@ def certify(session: Session, reports: str, runs: int, view: live.View) -> str:
         slowed = SLOWDOWNS[number % len(SLOWDOWNS)]
         for slowdown in (0.0, slowed):
             name = f'{session.id}-{number + 1}-{slowdown * 100:.0f}'
-            study = _try(dataclasses.replace(session, id=name), folder, slowdown, view)
+            study = Study(dataclasses.replace(session, id=name), folder, view)
+            study.decide(slowdown)
             if study.session.ended:
                 raise KeyboardInterrupt
             tries[slowdown].append(study)
@@ -38,17 +38,8 @@ def certify(session: Session, reports: str, runs: int, view: live.View) -> str:
     return path
 
 
-def _try(session: Session, folder: str, slowdown: float, view: live.View) -> Study:
-    """One comparison of HEAD with this checkout, which is to be HEAD too."""
-    study = Study(session, folder, view)
-    commit = commit_of('HEAD', study.ask)
-    study.session = dataclasses.replace(session, against=commit)
-    study.decide(slowdown)
-    return study
-
-
 def _certificate(session: Session, tries: Dict[float, List[Study]]) -> Certificate:
-    quiet = [study for study in tries[0.0]]
+    quiet = tries[0.0]
     pairs = [d for study in quiet for d in differences(study.session.cases[0], study.records)]
     every = [study for studies in tries.values() for study in studies]
     return Certificate(
@@ -71,13 +62,9 @@ def differences(case: Case, records: Sequence[RunRecord]) -> List[float]:
 
 
 def _so_far(made: Certificate) -> str:
-    return '; '.join(f'{t.slowdown * 100:.0f} %: {_counted(t.calls)} in {_median(t.runs):g} pairs'
-                     for t in made.trials)
+    return '; '.join(f'{t.slowdown * 100:.0f} %: {_counted(t.calls)} in '
+                     f'{statistics.median(t.runs):g} pairs' for t in made.trials)
 
 
 def _counted(calls: Sequence[str]) -> str:
     return ', '.join(f'{calls.count(call)} {call}' for call in sorted(set(calls)))
-
-
-def _median(numbers: Sequence[int]) -> float:
-    return statistics.median(numbers) if numbers else math.nan

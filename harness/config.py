@@ -67,6 +67,11 @@ def add_case_flags(parser: argparse.ArgumentParser, cases: str = ','.join(SCRIPT
                         help='folder in DIV2K\'s layout; default on a CPU: test/photos')
     parser.add_argument('--max_step', type=positive, metavar='N',
                         help='training steps; default: the script\'s')
+    add_reports_flag(parser)
+
+
+def add_reports_flag(parser: argparse.ArgumentParser):
+    """Where reports are."""
     parser.add_argument('--reports', default=os.path.join(ROOT, 'reports'), metavar='DIR',
                         help='where reports go; default: reports/')
 

@@ -175,7 +175,7 @@ def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
     if moved:
         return _disturbed(case, records, moved)
     values, others = (_values(metric, [arm[i] for i in both]) for arm in (new, old))
-    error = stats.share(stats.looks(stats.PAIRS, max(stats.PAIRS, session.max_runs)))
+    error = stats.share(stats.looks(stats.PAIRS, session.max_runs))
     interval = stats.paired_interval([metric.scaled(v) - metric.scaled(w)
                                       for v, w in zip(values, others)], error)
     if interval is None:
@@ -225,16 +225,14 @@ def _moved_within(now_s: Sequence[float], noise_s: Sequence[float]) -> str:
     """Whether the canary changed during the session, by more than its own noise here allows."""
     if len(now_s) < 2 or len(noise_s) < stats.SHORT_HISTORY:
         return ''
-    moved = [stats.prediction_interval([math.log(now_s[0]) - math.log(s) + statistics.mean(
-        map(math.log, noise_s))], [math.log(s) for s in noise_s], CANARY_ERROR / (len(now_s) - 1))
-             for s in now_s[1:]]
-    worst = max((m for m in moved if m), key=lambda m: abs(m.difference))
+    moved = max(abs(math.log(s / now_s[0])) for s in now_s[1:])
+    (low, high), = stats.envelope([[math.log(s)] for s in noise_s],
+                                  CANARY_ERROR / (len(now_s) - 1))
     # Both ends of the difference are noisy, so the interval of one is wider by the root of two.
-    half = (worst.high - worst.difference) * math.sqrt(2)
-    if abs(worst.difference) <= max(half, CANARY_MARGIN):
+    if moved <= max((high - low) / 2 * math.sqrt(2), CANARY_MARGIN):
         return ''
     return (f'the canary, a fixed workload that knows nothing of the model, changed its speed by '
-            f'{math.expm1(abs(worst.difference)) * 100:.0f} % during the session: the machine is '
+            f'{math.expm1(moved) * 100:.0f} % during the session: the machine is '
             'not quiet')
 
 

@@ -57,10 +57,12 @@ def paired_interval(differences: Sequence[float], error: float = ERROR) -> Optio
 def looks(first: int, most: int) -> Tuple[int, ...]:
     """After how many runs to look: first, two more each time, and at the most that there may be.
 
+    No fewer than first, whatever the most: before, there is nothing to see.
+
     Fixed in advance, so that stopping early is paid for: each look gets share() of the error
     (Bonferroni, which holds however the looks depend on each other).
     """
-    return (*range(first, most, 2), most)
+    return (*range(first, most, 2), max(first, most))
 
 
 def share(looks: Sequence[int]) -> float:

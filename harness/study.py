@@ -63,16 +63,17 @@ class Study:
         first = stats.PAIRS if self.session.against else 1
         self.canary()
         self._look_until_clear(self.session.cases, self.session.against,
-                               stats.looks(first, max(first, self.session.max_runs)),
-                               slowdown)
+                               stats.looks(first, self.session.max_runs), slowdown)
         return self.summary()
 
     def confirm(self) -> Summary:
         """Run what looks like a regression side by side with the revision of its baseline."""
         for case in self.session.cases:
             verdict = next((v for v in self.summary().verdicts if v.case == case.name), None)
-            if verdict and verdict.baseline and judge.to_confirm(verdict) and self._goes_on():
-                looks = stats.looks(stats.PAIRS, max(stats.PAIRS, self.session.max_runs))
+            if self.session.ended:
+                break
+            if verdict and verdict.baseline and judge.to_confirm(verdict):
+                looks = stats.looks(stats.PAIRS, self.session.max_runs)
                 self.view.say(f'{case.name}: looks like a regression; comparing side by side with '
                               f'{verdict.baseline.commit}')
                 try:
@@ -92,14 +93,14 @@ class Study:
         folder = worktree.checkout(commit, ROOT, self.ask)
         pair = plan.pair(case, index, self.session.id, slowdown)
         roots = [folder if planned.arm is Arm.OLD else ROOT for planned in pair]
-        commits = [commit if planned.arm is Arm.OLD else '' for planned in pair]
         # Speeds drift with the machine; a PSNR does not, and other devices are for one alone.
         if self.session.device.kind == 'cpu' and case.metric.relative:
             made = self._in_turns(pair, roots)
         else:
             made = [self._alone(planned, root) for planned, root in zip(pair, roots)]
-        return tuple(self._keep(_record(self.session, planned, *results, commit=of))
-                     for planned, results, of in zip(pair, made, commits))
+        return tuple(self._keep(_record(self.session, planned, *results,
+                                        commit=commit if planned.arm is Arm.OLD else ''))
+                     for planned, results in zip(pair, made))
 
     def canary(self):
         """Time the fixed workload; where it does not run, there is one value less."""
@@ -132,8 +133,8 @@ class Study:
                 break
         self.save()
 
-    def _goes_on(self, case: Optional[Case] = None) -> bool:
-        """Whether there may be another run; the first of each case is made in any case."""
+    def _goes_on(self, case: Case) -> bool:
+        """Whether there may be another run of a case; its first is made whatever the budget."""
         walls_s = [r.outcome.wall_s for r in self.records if r.run.case == case]
         if not self.session.ended and walls_s and self.end is not None and (
                 time.monotonic() + statistics.median(walls_s) > self.end):

@@ -43,7 +43,8 @@ MAY_IMPORT = {
     'harness.report.write': set(),
     'harness.store': RECORDS | {'harness.report.document', 'harness.report.markdown',
                                 'harness.report.tables', 'harness.report.write'},
-    'harness.certificate': RECORDS | {'harness.report.document', 'harness.report.write'},
+    'harness.certificate': RECORDS | {'harness.baseline', 'harness.report.document',
+                                      'harness.report.write'},
     # The order of the stages, and the entries.
     'harness.environment': set(),
     'harness.study': RECORDS | {
@@ -57,8 +58,7 @@ MAY_IMPORT = {
         'harness.machine', 'harness.plan', 'harness.report.markdown', 'harness.run',
         'harness.stats', 'harness.store', 'harness.study',
         'harness.worktree'},
-    'harness.certify': RECORDS | {'harness.certificate', 'harness.live', 'harness.study',
-                                  'harness.worktree'},
+    'harness.certify': RECORDS | {'harness.certificate', 'harness.live', 'harness.study'},
     'harness.__main__': RECORDS | {
         'harness.baseline', 'harness.certify', 'harness.config', 'harness.environment',
         'harness.history', 'harness.judge', 'harness.live', 'harness.report.markdown',
