@@ -24,6 +24,7 @@ from harness.history import History  # noqa: E402
 from harness.report import markdown, series  # noqa: E402
 from harness.report.write import write  # noqa: E402
 from harness.study import Study  # noqa: E402
+from harness.weigh import differing  # noqa: E402
 
 
 def main(argv=None) -> int:
@@ -76,9 +77,9 @@ def diff(args) -> int:
     session, records = store.load(args.reports, args.session)
     facts = next((r.facts for r in records if r.measurement), session.machine)
     for b in baseline.load_all(baseline.FOLDER):
-        differing = judge.differing(b, facts)
-        print(f'{b.name}: ' + (f'not compared, for it differs in {", ".join(differing)}'
-                               if differing else 'compared: nothing that matters differs'))
+        unlike = differing(b.match, facts)
+        print(f'{b.name}: ' + (f'not compared, for it differs in {", ".join(unlike)}'
+                               if unlike else 'compared: nothing that matters differs'))
         for name, there in sorted(b.environment.items()):
             if name not in b.match and facts.get(name) != there:
                 print(f'    {name}: {there} there, {facts.get(name, "unknown")} here')
@@ -137,7 +138,7 @@ def _plans(case, session, see: float, power: float):
     """A line against each baseline that may be compared with, one for pairs."""
     for b in session.baselines:
         facts = {**b.match, **session.machine}   # what is trained is not known yet
-        if b.case == case.name and not judge.differing(b, facts):
+        if b.case == case.name and not differing(b.match, facts):
             spread = statistics.stdev(map(b.metric.scaled, b.values))
             runs = stats.runs_to_narrow(spread, -b.metric.rescaled(-see), len(b.values),
                                         stats.share(stats.looks(1, session.max_runs)), power)

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Mapping, Sequence
 
 import psutil
 
+from harness.files import read
 from harness.records import Device, Measurement
 
 Ask = Callable[[Sequence[str]], str]  # the output of a command, empty where it fails
@@ -21,7 +22,7 @@ def machine(device: Device, threads: int, ask: Ask) -> Dict[str, Any]:
     return {
         'host': socket.gethostname(),
         'system': platform.platform(),
-        'cpu_model': cpu_model(_read('/proc/cpuinfo')) or platform.processor() or 'unknown',
+        'cpu_model': cpu_model(read('/proc/cpuinfo')) or platform.processor() or 'unknown',
         'cpus': usable_cpus(),
         'memory_gib': round(psutil.virtual_memory().total / 2 ** 30, 1),
         'threads': threads,
@@ -76,7 +77,7 @@ def _device_model(device: Device, ask: Ask) -> str:
 
 def _driver(device: Device, ask: Ask) -> str:
     if device.kind == 'npu':
-        text = _read('/usr/local/Ascend/driver/version.info')
+        text = read('/usr/local/Ascend/driver/version.info')
         found = (re.search(r'^package_version=(.*)$', text, re.M)
                  or re.search(r'^Version=(.*)$', text, re.M))
         return found.group(1) if found else 'unknown'
@@ -94,15 +95,7 @@ def _cann() -> str:
     for home in filter(None, homes):
         for path in sorted(glob.glob(f'{home}/*-linux/ascend_*_install.info')
                            + glob.glob(f'{home}/ascend_*_install.info')):
-            found = re.search(r'^version=(.*)$', _read(path), re.M)
+            found = re.search(r'^version=(.*)$', read(path), re.M)
             if found:
                 return found.group(1)
     return 'unknown'
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding='utf-8', errors='replace') as f:
-            return f.read()
-    except OSError:
-        return ''

@@ -108,11 +108,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Load:
-    """What the processes of a run took from the host."""
+    """What the processes of a run took from the host, and what others did; 100 % is one core."""
 
     peak_memory_bytes: int    # resident, all processes of the run together
-    mean_cpu_percent: float   # 100 is one core
+    mean_cpu_percent: float
     foreign_cpu_percent: Optional[float] = None   # of all other processes; None: not known
+    foreign_threads: Optional[float] = None       # of others, that ran or waited, the median
+    steal_percent: Optional[float] = None         # that the hypervisor gave to others
+    throttled_percent: Optional[float] = None     # of the time: heat or a quota held it back
+    device_others: Tuple[str, ...] = ()           # other processes that used the device
+    device_slowed: str = ''                       # why it was slower than it can be
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,7 @@ class Comparison:
 
     now: float
     baseline: float
+    margin: float                         # the loss that is accepted
     difference: float
     low: float                            # of the interval of the difference
     high: float

@@ -22,6 +22,7 @@ class Interval(NamedTuple):
     high: float
     p_value: float        # two-sided, of a true difference of 0
     detectable: float     # the smallest true difference that is seen 4 times in 5
+    rule: str
 
 
 def prediction_interval(new: Sequence[float], base: Sequence[float],
@@ -34,13 +35,13 @@ def prediction_interval(new: Sequence[float], base: Sequence[float],
     difference = statistics.mean(new) - statistics.mean(base)
     if len(base) >= SHORT_HISTORY:
         spread = statistics.stdev(base) * math.sqrt(1 / len(new) + 1 / len(base))
-        return _interval(difference, spread, len(base) - 1, error)
+        return _interval(difference, spread, len(base) - 1, error, 'Student t prediction')
     if min(len(new), len(base)) < 3:
         return None
     a, b = (statistics.variance(x) / len(x) for x in (new, base))
     freedom = ((a + b) ** 2 / (a ** 2 / (len(new) - 1) + b ** 2 / (len(base) - 1))
                if a + b else 1.0)
-    return _interval(difference, math.sqrt(a + b), freedom, error)
+    return _interval(difference, math.sqrt(a + b), freedom, error, 'Welch t')
 
 
 def paired_interval(differences: Sequence[float], error: float = ERROR) -> Optional[Interval]:
@@ -51,7 +52,7 @@ def paired_interval(differences: Sequence[float], error: float = ERROR) -> Optio
     if len(differences) < PAIRS:
         return None
     spread = statistics.stdev(differences) / math.sqrt(len(differences))
-    return _interval(statistics.mean(differences), spread, len(differences) - 1, error)
+    return _interval(statistics.mean(differences), spread, len(differences) - 1, error, 'paired t')
 
 
 def looks(first: int, most: int) -> Tuple[int, ...]:
@@ -120,7 +121,8 @@ def envelope(curves: Sequence[Sequence[float]],
     return tuple(band)
 
 
-def _interval(difference: float, spread: float, freedom: float, error: float) -> Interval:
+def _interval(difference: float, spread: float, freedom: float, error: float,
+              rule: str) -> Interval:
     """The t interval of a difference whose standard error is `spread`."""
     quantile = stats.t.ppf(1 - error / 2, freedom)
     if spread:
@@ -129,4 +131,4 @@ def _interval(difference: float, spread: float, freedom: float, error: float) ->
         p_value = float(difference == 0)
     half = quantile * spread
     return Interval(difference, difference - half, difference + half, p_value,
-                    (quantile + stats.t.ppf(POWER, freedom)) * spread)
+                    (quantile + stats.t.ppf(POWER, freedom)) * spread, rule)

@@ -3,9 +3,10 @@
 
 import glob
 import os
-from typing import Iterable, List, Tuple
+from typing import List, Tuple
 
 from harness.errors import ConfigError
+from harness.files import read
 from harness.records import RunRecord, Session, Summary
 from harness.report import document, markdown, tables
 from harness.report.write import write
@@ -71,16 +72,3 @@ def _make(folder: str, exist_ok: bool):
 
 def _session_path(reports: str, session: str) -> str:
     return os.path.join(reports, 'runs', f'{session}.json')
-
-
-def read(path: str) -> str:
-    """A text file, whatever its bytes; empty where there is none."""
-    return '\n'.join(lines(path))
-
-
-def lines(path: str) -> Iterable[str]:
-    """The lines of a text file, whatever its bytes; none where there is no file."""
-    if os.path.exists(path):
-        with open(path, encoding='utf-8', errors='replace') as f:
-            for line in f:
-                yield line.rstrip('\n')

@@ -11,12 +11,14 @@ from harness import (
     baseline,
     canary,
     disturbance,
+    files,
     judge,
     live,
     machine,
     parse,
     plan,
     run,
+    smi,
     stats,
     store,
     telemetry,
@@ -113,6 +115,9 @@ class Study:
         """The output of a short command in the project's root."""
         return run.ask(command, ROOT, self.session.variables)
 
+    def _look(self) -> smi.Look:
+        return smi.look(self.session.device, self.ask)
+
     def _look_until_clear(self, cases: Sequence[Case], commit: str, looks: Sequence[int],
                           slowdown: float = 0.0):
         for index in range(1, looks[-1] + 1):
@@ -146,7 +151,7 @@ class Study:
 
     def _alone(self, planned: PlannedRun, root: str) -> Made:
         """One run that has the device to itself."""
-        log, sampler = parse.TrainingLog(), telemetry.Sampler()
+        log, sampler = parse.TrainingLog(), telemetry.Sampler(self._look)
         self.view.begin(planned)
 
         def watch(pid, lines):
@@ -203,7 +208,7 @@ class Study:
 def _record(session: Session, planned: PlannedRun, outcome: Outcome, sampler: telemetry.Sampler,
             log: parse.TrainingLog, commit: str) -> RunRecord:
     """One run through its stages; a failure of its own makes it no measurement, not our crash."""
-    output = store.read(outcome.output_path)
+    output = files.read(outcome.output_path)
     measurement, fault = evaluate(planned, session.device, outcome)
     if outcome.fault:
         fault = '; '.join(filter(None, (f'{fault} while {log.progress().phase}',
@@ -228,7 +233,7 @@ def evaluate(planned: PlannedRun, chosen: Device,
     if not outcome.log_path:
         return None, 'it succeeded, but wrote no training log'
     try:
-        log = parse.TrainingLog().feed(store.lines(outcome.log_path))
+        log = parse.TrainingLog().feed(files.lines(outcome.log_path))
         measurement = log.measurement(outcome.turns)
     except ParseError as e:
         return None, str(e)

@@ -1,28 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the processes of a run take from the host, sampled while it goes on."""
+"""What a run takes from its machine, and what disturbs it meanwhile; sampled while it goes on."""
 
+import dataclasses
+import glob
+import os
+import re
+import statistics
 import time
-from typing import Dict, Optional
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional
 
 import psutil
 
+from harness.files import read
 from harness.records import Load
+from harness.smi import Look
 
 INTERVAL_S = 1.0
+DEVICE_INTERVAL_S = 10.0   # npu-smi takes its time
 LEAST_S = 8.0   # in less, the clock ticks of /proc say too little about others
+
+
+class Counters(NamedTuple):
+    """What the kernel has counted so far, on the cores that this process may use."""
+
+    busy_s: float        # of CPU, by whoever
+    own_s: float         # of them, by the harness itself
+    steal_s: float       # in which the hypervisor let others run
+    throttled_s: float   # for which heat, or a quota, held it back (time, not CPU)
 
 
 class Sampler:
     """Memory and CPU of process trees, and what others take meanwhile; it keeps its own pace."""
 
-    def __init__(self):
+    def __init__(self, look: Callable[[], Look] = Look):
+        """look: at the device; the first is made before the run, so whoever is there is foreign."""
+        self._look = look
+        first = look()
+        self._others, self._slowed = dict(first.processes), ''
         self._peak_bytes = 0
         self._cpu_s: Dict[int, float] = {}   # by process: those that have ended count too
-        self._started = time.monotonic()
-        self._next = self._started
-        self._last = self._started
-        self._busy_s, self._own_s = _busy_s(), _own_s()
-        self._foreign_s: Optional[float] = None
+        self._foreign_threads: List[int] = []
+        self._began = self._last_counters = counters()
+        self._started = self._last = self._next = time.monotonic()
+        self._next_look = self._started + DEVICE_INTERVAL_S
 
     def sample(self, *pids: int):
         """Look at the trees below these processes, if it is time to."""
@@ -30,45 +50,111 @@ class Sampler:
         if now < self._next:
             return
         self._next, self._last = now + INTERVAL_S, now
-        resident = 0
-        for process in (p for pid in pids for p in _tree(pid)):
-            try:
-                with process.oneshot():
-                    resident += process.memory_info().rss
-                    times = process.cpu_times()
-                    # Its children that have ended are in it; those that live count for themselves.
-                    self._cpu_s[process.pid] = times.user + times.system
-            except psutil.Error:  # it has just ended
-                continue
-        self._peak_bytes = max(self._peak_bytes, resident)
-        if now - self._started >= LEAST_S:
-            self._foreign_s = max(0.0, _busy_s() - self._busy_s - sum(self._cpu_s.values())
-                                  - (_own_s() - self._own_s))
+        trees = {p.pid: p for pid in pids for p in _tree(pid)}
+        self._foreign_threads += _foreign_threads(trees)
+        self._peak_bytes = max(self._peak_bytes, sum(map(self._add, trees.values())))
+        self._last_counters = counters()
+        if now >= self._next_look:
+            self._next_look = now + DEVICE_INTERVAL_S
+            self._look_at_device(trees)
 
     def load(self) -> Optional[Load]:
         """What was seen; None where nothing was."""
         wall_s = self._last - self._started
         if not self._peak_bytes or wall_s <= 0:
             return None
-        foreign = self._foreign_s
-        return Load(self._peak_bytes, 100 * sum(self._cpu_s.values()) / wall_s,
-                    None if foreign is None else 100 * foreign / wall_s)
+        cpu_s = sum(self._cpu_s.values())
+        load = Load(self._peak_bytes, 100 * cpu_s / wall_s, device_slowed=self._slowed,
+                    device_others=tuple(f'{name} ({pid})' for pid, name in
+                                        sorted(self._others.items())))
+        if wall_s < LEAST_S:
+            return load
+        spent = Counters(*(b - a for a, b in zip(self._began, self._last_counters)))
+        threads = self._foreign_threads
+        return dataclasses.replace(
+            load, foreign_cpu_percent=100 * max(0.0, spent.busy_s - spent.own_s - cpu_s) / wall_s,
+            foreign_threads=statistics.median(threads) if threads else None,
+            steal_percent=100 * spent.steal_s / wall_s,
+            throttled_percent=100 * spent.throttled_s / wall_s)
+
+    def _add(self, process: psutil.Process) -> int:
+        """Note a process's CPU time; its resident bytes, 0 where it has just ended."""
+        try:
+            with process.oneshot():
+                times = process.cpu_times()
+                # Its children that have ended are in it; those that live count for themselves.
+                self._cpu_s[process.pid] = times.user + times.system
+                return process.memory_info().rss
+        except psutil.Error:
+            return 0
+
+    def _look_at_device(self, ours: Collection[int]):
+        # In a container the tool may give the host's number of a process, our own among them: one
+        # that is not to be seen here counts only where it was there before.
+        seen = self._look()
+        self._slowed = self._slowed or seen.slowed
+        self._others.update({pid: name for pid, name in seen.processes.items()
+                             if pid not in ours and psutil.pid_exists(pid)})
 
 
-def _busy_s() -> float:
-    """CPU seconds that this machine has spent so far, the hypervisor's on others included."""
-    t = psutil.cpu_times()
-    return (t.user + t.system + getattr(t, 'nice', 0.0) + getattr(t, 'irq', 0.0)
-            + getattr(t, 'softirq', 0.0) + getattr(t, 'steal', 0.0))
+def counters() -> Counters:
+    """As they are now."""
+    cores = [t for i, t in enumerate(psutil.cpu_times(percpu=True)) if i in _usable_cores()]
+    busy = ('user', 'system', 'nice', 'irq', 'softirq')
+    own = psutil.Process().cpu_times()
+    return Counters(
+        sum(getattr(t, name, 0.0) for t in cores for name in busy), own.user + own.system,
+        sum(getattr(t, 'steal', 0.0) for t in cores),
+        _too_hot_s() + _over_quota_s() / max(1, len(cores)))
 
 
-def _own_s() -> float:
-    """CPU seconds of the harness itself."""
-    t = psutil.Process().cpu_times()
-    return t.user + t.system
+def _usable_cores() -> Collection[int]:
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:  # not on Linux
+        return range(os.cpu_count() or 1)
 
 
-def _tree(pid: int):
+def _too_hot_s() -> float:
+    """Seconds in which the hottest core was held back; 0 where the kernel does not tell.
+
+    https://docs.kernel.org/admin-guide/thermal/intel_thermal_throttle.html
+    """
+    paths = glob.glob('/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_total_time_ms')
+    return max([int(read(path) or 0) / 1000 for path in paths], default=0.0)
+
+
+def _over_quota_s() -> float:
+    """CPU seconds for which our control group had to wait, as its quota was used up.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.stat); 0 with version 1.
+    """
+    group = re.search(r'^0::(/.*)$', read('/proc/self/cgroup'), re.M)
+    stat = read(f'/sys/fs/cgroup{group.group(1)}/cpu.stat') if group else ''
+    found = re.search(r'^throttled_usec ([0-9]+)$', stat, re.M)
+    return int(found.group(1)) / 1e6 if found else 0.0
+
+
+def _foreign_threads(ours: Collection[int]) -> List[int]:
+    """Threads of others in the run queue at this moment; nothing where that is not known.
+
+    Ours come and go while they are counted, so they count as the more of before and after.
+    """
+    before = sum(map(_runnable_threads, ours))
+    found = re.search(r'^procs_running ([0-9]+)$', read('/proc/stat'), re.M)
+    after = sum(map(_runnable_threads, ours))
+    if not found or len(_usable_cores()) != os.cpu_count():   # it counts those of all cores
+        return []
+    return [max(0, int(found.group(1)) - max(before, after) - 1)]   # 1: the harness itself
+
+
+def _runnable_threads(pid: int) -> int:
+    """Of one process; its state follows its name in brackets, which may hold others."""
+    stats = map(read, glob.glob(f'/proc/{pid}/task/*/stat'))
+    return sum(stat[stat.rfind(')') + 2:].startswith('R') for stat in stats)
+
+
+def _tree(pid: int) -> List[psutil.Process]:
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import json
 import math
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from harness.errors import ConfigError, ParseError
 from harness.records import (
@@ -27,7 +27,7 @@ from harness.records import (
     Turn,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def to_json(record: Any) -> str:
@@ -89,23 +89,30 @@ def _damage(path: str, what: str):
 def _stored(text: str) -> Dict[str, Any]:
     stored = json.loads(text)
     schema = stored.pop('schema')
-    if schema not in (1, SCHEMA):
+    if schema not in (1, 2, SCHEMA):
         raise ValueError(f'schema {schema}, this harness reads {SCHEMA}')
     return stored
 
 
 def _run(stored: Mapping[str, Any]) -> RunRecord:
-    """Schema 1 knew no arms, no turns and no disturbance: one checkout alone on the machine."""
+    """Schema 1 knew no arms, no turns and no disturbance: one checkout alone on the machine.
+
+    Schema 2 knew of others only the CPU that they take.
+    """
     planned = {**stored['run'], 'case': _case(stored['run']['case']),
                'arm': Arm(stored['run'].get('arm', ''))}
     turns = tuple(Turn(**turn) for turn in stored['outcome'].get('turns', ()))
     return RunRecord(
         session=stored['session'], run=PlannedRun(**planned),
         outcome=Outcome(**{**stored['outcome'], 'turns': turns}),
-        load=Load(**stored['load']) if stored['load'] else None,
+        load=_load(stored['load']),
         measurement=_measurement(stored['measurement']), fault=stored['fault'],
         facts=stored['facts'], last_lines=tuple(stored['last_lines']),
         disturbance=stored.get('disturbance', ''))
+
+
+def _load(stored) -> Optional[Load]:
+    return stored and Load(**{**stored, 'device_others': tuple(stored.get('device_others', ()))})
 
 
 def _case(stored: Mapping[str, Any]) -> Case:

@@ -91,9 +91,7 @@ def _change_cell(v: Verdict) -> str:
 
 
 def _limit_cell(v: Verdict) -> str:
-    if v.baseline:
-        return v.metric.change(-v.baseline.margin)
-    return v.metric.change(-v.metric.margin) if v.against else '-'
+    return '-' if v.comparison is None else v.metric.change(-v.comparison.margin)
 
 
 def _runs_cell(v: Verdict) -> str:

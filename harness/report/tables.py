@@ -45,7 +45,7 @@ def _verdict_row(verdict: Verdict) -> Dict[str, Any]:
         'verdict': verdict.status.value, 'value': verdict.value, 'runs': verdict.runs,
         'baseline': c and c.baseline, 'difference': c and c.difference, 'low': c and c.low,
         'high': c and c.high, 'p_value': c and c.p_value, 'confidence': c and 1 - c.error,
-        'against': verdict.against, 'margin': b and b.margin, 'baseline_runs': b and len(b.values),
+        'against': verdict.against, 'margin': c and c.margin, 'baseline_runs': b and len(b.values),
         'baseline_name': b and b.name, 'reason': verdict.reason,
     }
 

@@ -11,8 +11,9 @@ from harness import __main__ as verbs
 from harness import baseline as baselines
 from harness import store
 from harness.errors import ConfigError
-from harness.judge import differing, judge
+from harness.judge import judge
 from harness.records import PSNR, SPEED, Status, Summary
+from harness.weigh import differing
 
 REASON = 'the first of this machine'
 
@@ -101,16 +102,16 @@ def test_a_folder_without_baselines_holds_none(tmp_path):
                                   'driver', 'cann', 'log_freq', 'device_kind'])
 def test_speed_depends_on_the_machine_and_accuracy_does_not(fact):
     elsewhere = {**FACTS, fact: 'another'}
-    named = differing(promoted(runs()), elsewhere)
+    named = differing(promoted(runs()).match, elsewhere)
     assert named == [f'{fact} ({FACTS[fact]} there, another here)']
-    assert differing(promoted(runs(PSNRS, PSNR)), elsewhere) == []
+    assert differing(promoted(runs(PSNRS, PSNR)).match, elsewhere) == []
 
 
 @pytest.mark.parametrize('fact', ['preset', 'scale', 'batch_size', 'max_step', 'learning_rate',
                                   'data', 'precision_mode', 'loss_scale', 'patch_size'])
 @pytest.mark.parametrize('metric, values', [(SPEED, SPEEDS), (PSNR, PSNRS)])
 def test_both_depend_on_what_was_trained(metric, values, fact):
-    named = differing(promoted(runs(values, metric)), {**FACTS, fact: 'another'})
+    named = differing(promoted(runs(values, metric)).match, {**FACTS, fact: 'another'})
     assert [line.split()[0] for line in named] == [fact]
 
 
@@ -119,7 +120,7 @@ def test_both_depend_on_what_was_trained(metric, values, fact):
 def test_neither_depends_on_the_seed_or_on_who_ran_it(fact):
     made = promoted(runs())
     assert fact not in made.match
-    assert differing(made, {**FACTS, fact: 'another'}) == []
+    assert differing(made.match, {**FACTS, fact: 'another'}) == []
 
 
 # --- what is refused ------------------------------------------------------------------------------

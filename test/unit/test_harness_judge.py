@@ -271,7 +271,8 @@ def test_the_sentence_has_effect_interval_and_limit(status, values, words, advic
     verdict = judged(*values)
     assert verdict.status is status
     assert re.match(r'[\d.]+ images/s is [+-][\d.]+ % against 32 images/s \(95 % interval '
-                    r'[+-][\d.]+ % to [+-][\d.]+ %, 1 run\)', verdict.reason)
+                    r'[+-][\d.]+ % to [+-][\d.]+ %, Student t prediction, 1 run\): .*\. '
+                    r'A loss of [\d.]+ % would be seen 4 times in 5\.$', verdict.reason)
     assert words in verdict.reason
     assert [advice] == [None] if not verdict.advice else advice in verdict.advice[0]
 
@@ -384,7 +385,7 @@ def test_a_pair_is_left_out_whole_where_one_arm_was_disturbed():
     records[2] = disturbed(records[2])
     verdict = judged_runs(case(), records, max_runs=5)
     assert verdict.status is Status.INVALID
-    assert 'others disturbed 2 of 4 pairs' in verdict.reason
+    assert '2 of 4 pairs were disturbed: other processes' in verdict.reason
 
 
 CANARY = tuple(0.010 * (1 + 0.002 * i) for i in (-2, -1, 0, 1, 2, 0, 1, -1))
@@ -408,7 +409,30 @@ def test_a_canary_that_moved_since_the_baseline_blames_the_machine(now, status):
 def test_a_canary_that_moves_while_pairs_run_blames_the_machine(now, status):
     known = Certificate('2026-01-01', '0123456789ab', {}, (), 0.01, 14.0, CANARY)
     assert compared(1.0, 1.0, 1.0, canary_s=now, certificate=known).status is status
-    assert compared(1.0, 1.0, 1.0, canary_s=now).status is Status.PASS   # its noise is unknown
+
+
+@pytest.mark.parametrize('now, status', [((0.010, 0.012), Status.PASS),
+                                         ((0.010, 0.013), Status.INVALID)])
+def test_a_canary_whose_noise_is_unknown_has_to_move_far(now, status):
+    assert compared(1.0, 1.0, 1.0, canary_s=now).status is status
+
+
+@pytest.mark.parametrize('margin, status', [(0.02, Status.REGRESSION), (0.2, Status.PASS)])
+def test_pairs_have_the_margin_of_the_baseline_where_there_is_one(margin, status):
+    verdict = compared(0.9, 0.91, 0.905, baselines=[baseline(margin=margin)])
+    assert verdict.status is status
+    assert verdict.comparison.margin == margin and verdict.baseline is None
+
+
+def test_arms_that_did_not_train_alike_are_named():
+    records = [r for i in (1, 2, 3) for r in pair(32.0, 32.0, i)]
+    assert 'differ' not in judged_runs(case(), records, max_runs=3).reason
+    old = {**records[0].facts, 'batch_size': 8}
+    old.pop('loss_scale')
+    records[0::2] = [dataclasses.replace(r, facts=old) for r in records[0::2]]
+    reason = judged_runs(case(), records, max_runs=3).reason
+    assert reason.endswith('The two did not train alike: they differ in batch_size (8 there, 16 '
+                           'here), loss_scale (unknown there,  here).')
 
 
 # --- loss curves, several gates -------------------------------------------------------------------

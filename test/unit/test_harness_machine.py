@@ -116,7 +116,7 @@ def test_a_gpu_is_asked_for_name_and_driver_by_number():
 
 @pytest.mark.parametrize('kind', ['npu', 'gpu'])
 def test_what_a_device_does_not_tell_is_unknown(kind, monkeypatch):
-    monkeypatch.setattr(machine, '_read', lambda path: '')
+    monkeypatch.setattr(machine, 'read', lambda path: '')
     facts = machine.machine(Device(kind, 0), 4, nothing)
     assert (facts['device_model'], facts['driver']) == ('unknown', 'unknown')
     assert facts['cann'] == {'npu': 'unknown', 'gpu': 'none'}[kind]
@@ -126,7 +126,7 @@ def test_what_a_device_does_not_tell_is_unknown(kind, monkeypatch):
     ('Version=24.1.rc1\nascendhal_version=7\n', '24.1.rc1'),
     ('Version=1\npackage_version=24.1.0\n', '24.1.0'), ('nothing\n', 'unknown')])
 def test_the_npus_driver_is_read_from_its_file(monkeypatch, text, version):
-    monkeypatch.setattr(machine, '_read', lambda path: {
+    monkeypatch.setattr(machine, 'read', lambda path: {
         '/usr/local/Ascend/driver/version.info': text}.get(path, ''))
     assert machine.machine(Device('npu', 0), 4, nothing)['driver'] == version
 

@@ -25,6 +25,28 @@ def test_what_others_may_take_is_a_share_of_all_cores(percent, cpus, is_too_much
         assert said.startswith(f'other processes took {percent:.0f} % of a core on average')
 
 
+@pytest.mark.parametrize('load, said', [
+    (dict(foreign_cpu_percent=10.0, steal_percent=10.0),
+     'other processes took 10 % of a core on average and the hypervisor withheld 10 % (of 2; up to '
+     '16 % is taken for quiet)'),
+    (dict(foreign_cpu_percent=10.0, steal_percent=5.0), ''),
+    (dict(foreign_threads=1.0), '1 threads of others ran or waited for a core most of the time'),
+    (dict(foreign_threads=0.5), ''),
+    (dict(throttled_percent=9.0),
+     'heat or the quota of its control group held the CPU back for 9 % of the time'),
+    (dict(throttled_percent=7.0), ''),
+    (dict(device_others=('python3 (77)', 'vllm (78)')),
+     'the device was used by others as well: python3 (77), vllm (78)'),
+    (dict(device_slowed='its AI cores worked at 600 of 900 MHz'),
+     'the device was slowed down: its AI cores worked at 600 of 900 MHz'),
+    (dict(device_slowed='hot', foreign_threads=2.0),
+     '2 threads of others ran or waited for a core most of the time; the device was slowed down: '
+     'hot'),
+    ({}, '')])
+def test_all_that_disturbs_is_named(load, said):
+    assert disturbance(Load(1, 1.0, **load), 2) == said
+
+
 @pytest.mark.parametrize('output, values', [
     ('Canary seconds : 0.012345\n', (0.012345,)),
     ('a warning\nCanary seconds : 0.012345\n', (0.012345,)),

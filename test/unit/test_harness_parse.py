@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from samples import FIXTURES
 from stand_in import training_log
 
-from harness import store
+from harness import files
 from harness.errors import ParseError
 from harness.parse import TrainingLog, diagnose
 from harness.records import Progress, Turn
@@ -120,7 +120,7 @@ def test_a_training_of_one_step_is_a_measurement_too():
 
 def through_a_file(path, data):
     path.write_bytes(data)
-    return measure(store.lines(str(path)))
+    return measure(files.lines(str(path)))
 
 
 @pytest.mark.parametrize('changed', [

@@ -14,7 +14,7 @@ import pytest
 from samples import PSNRS, baseline, case, measurement, pair, record, session
 
 from harness import __main__ as verbs
-from harness import store
+from harness import files, store
 from harness.errors import ConfigError, ParseError
 from harness.judge import summarize
 from harness.records import PSNR, SPEED, Certificate, Trial
@@ -70,9 +70,11 @@ def test_a_regression_reads_like_this():
                            'by more than its limit.\n\n')
     assert section(text, 'Why') == [
         '- **performance** (REGRESSION): 28 images/s is -12.5 % against 32 images/s (95 % interval '
-        '-13.4 % to -11.5 %, 1 run): worse by more than the limit of -2.0 %.',
+        '-13.4 % to -11.5 %, Student t prediction, 1 run): worse by more than the limit of -2.0 %. '
+        'A loss of 1.5 % would be seen 4 times in 5.',
         '- **full** (PASS): 32.000 dB is +0.000 dB against 32.000 dB (95 % interval -0.047 dB to '
-        '+0.047 dB, 1 run): not worse than the limit of -0.100 dB.']
+        '+0.047 dB, Student t prediction, 1 run): not worse than the limit of -0.100 dB. A loss '
+        'of 0.066 dB would be seen 4 times in 5.']
     assert section(text, 'What to do') == [
         '- **performance**: Look at the last changes of the code and of the environment below.',
         '- **performance**: To find the change, compare with its parent: `python '
@@ -309,7 +311,7 @@ def strictly(text):
 def test_summary_json_is_the_reports_model_without_the_raw_steps():
     done = summarized(record(28.0), record(None, PSNR, fault='hung'))
     stored = strictly(document.summary_json(done))
-    assert stored['schema'] == 2
+    assert stored['schema'] == document.SCHEMA
     assert [v['status'] for v in stored['verdicts']] == ['REGRESSION', 'INVALID']
     assert stored['verdicts'][0]['comparison']['now'] == pytest.approx(28)
     measured = stored['records'][0]['measurement']
@@ -339,7 +341,7 @@ def test_run_json_gives_the_same_record_again(made):
 
 
 @pytest.mark.parametrize('text', ['', '{', 'null', '[]', '{}', '{"schema": 1}',
-                                  document.to_json(record()).replace('"schema": 2', '"schema": 9'),
+                                  document.to_json(record()).replace('"schema": 3', '"schema": 9'),
                                   document.to_json(record()).replace('"images_per_s"', '"joules"'),
                                   document.to_json(record()).replace('"wall_s"', '"wall"')])
 def test_what_is_no_record_is_named(text):
@@ -493,8 +495,8 @@ def test_writing_leaves_the_umask_as_it_was_and_heeds_it(tmp_path):
     (b'a\r\nb\n', ['a', 'b']), (b'a\0b', ['a\0b']), (b'\xff\n', ['\ufffd']), (b'', [])])
 def test_a_log_is_read_whatever_its_bytes(tmp_path, data, expected):
     (tmp_path / 'log').write_bytes(data)
-    assert list(store.lines(str(tmp_path / 'log'))) == expected
-    assert store.read(str(tmp_path / 'absent')) == ''
+    assert list(files.lines(str(tmp_path / 'log'))) == expected
+    assert files.read(str(tmp_path / 'absent')) == ''
 
 
 # --- where the time went --------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from harness import telemetry
+from harness.smi import Look
 
 MEMORY_BYTES, CPU_S = 64 * 2 ** 20, 0.3
 
@@ -124,8 +125,8 @@ def test_a_process_that_is_not_ours_is_foreign(clock, hog):
 
 def test_what_our_own_processes_take_is_not_foreign(clock, hog, monkeypatch):
     # All that the machine does is what the watched process does.
-    monkeypatch.setattr(telemetry, '_busy_s', lambda: sum(hog.cpu_times()[:2]))
-    monkeypatch.setattr(telemetry, '_own_s', lambda: 0.0)
+    monkeypatch.setattr(telemetry, 'counters', lambda: telemetry.Counters(
+        busy_s=sum(hog.cpu_times()[:2]), own_s=0.0, steal_s=0.0, throttled_s=0.0))
     sampler = telemetry.Sampler()
     burn(hog, 0.5)
     clock.s += 10
@@ -139,4 +140,79 @@ def test_too_short_a_look_says_nothing_of_others(clock):
     sampler = telemetry.Sampler()
     clock.s += 1
     sampler.sample(psutil.Process().pid)
-    assert sampler.load().foreign_cpu_percent is None
+    load = sampler.load()
+    assert load.foreign_cpu_percent is load.foreign_threads is load.steal_percent is None
+
+
+def test_a_thread_of_another_that_wants_a_core_is_in_the_queue(clock, hog):
+    idle = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
+    ours, foreign = (sampled(clock, pid) for pid in (hog.pid, idle.pid))
+    idle.communicate(b'\n')
+    # The machine of the tests may be busy; the hog is one more, or it is ours.
+    assert foreign.foreign_threads >= 1
+    assert ours.foreign_threads <= foreign.foreign_threads
+
+
+def sampled(clock, pid):
+    """What a sampler says after ten looks at the tree of a process."""
+    sampler = telemetry.Sampler()
+    for _ in range(10):
+        clock.s += 1
+        sampler.sample(pid)
+    return sampler.load()
+
+
+def test_what_the_hypervisor_and_a_quota_took_is_a_share_of_the_time(clock, monkeypatch):
+    now = [telemetry.Counters(100.0, 1.0, 5.0, 2.0)]
+    monkeypatch.setattr(telemetry, 'counters', lambda: now[0])
+    sampler = telemetry.Sampler()
+    now[0] = telemetry.Counters(100.0, 1.0, 8.0, 4.5)
+    clock.s += 10
+    sampler.sample(psutil.Process().pid)
+    assert (sampler.load().steal_percent, sampler.load().throttled_percent) == (30.0, 25.0)
+
+
+@pytest.mark.parametrize('files, seconds', [
+    ({}, 0.0),
+    ({'/proc/self/cgroup': '0::/job/7\n', '/sys/fs/cgroup/job/7/cpu.stat':
+      'usage_usec 9\nnr_throttled 3\nthrottled_usec 2500000\n'}, 2.5),
+    ({'/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup//cpu.stat': 'usage_usec 9\n'}, 0.0),
+    ({'/proc/self/cgroup': '4:cpu:/job\n'}, 0.0)])
+def test_the_time_over_a_quota_is_what_the_control_group_says(monkeypatch, files, seconds):
+    monkeypatch.setattr(telemetry, 'read', lambda path: files.get(path, ''))
+    assert telemetry._over_quota_s() == seconds
+
+
+def test_the_counters_are_of_this_machine_and_grow():
+    before = telemetry.counters()
+    burn(psutil.Process(), 0.2)
+    after = telemetry.counters()
+    assert after.own_s - before.own_s >= 0.1
+    assert after.busy_s - before.busy_s >= 0.1
+    assert all(b >= a for a, b in zip(before, after))
+
+
+def test_others_on_the_device_are_named_and_our_own_processes_are_not(clock):
+    mine = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
+    here, gone = psutil.Process().pid, 2 ** 22 + 1     # no process has this number
+    looks = iter([Look({77: 'left over'}),
+                  Look({mine.pid: 'python', here: 'pytest', gone: 'the host\'s number of ours'}),
+                  Look({}, 'hot'), Look()])
+    sampler = telemetry.Sampler(lambda: next(looks))
+    for _ in range(3):
+        clock.s += telemetry.DEVICE_INTERVAL_S
+        sampler.sample(mine.pid)
+    mine.communicate(b'\n')
+    load = sampler.load()
+    assert load.device_others == tuple(
+        f'{name} ({pid})' for pid, name in sorted({77: 'left over', here: 'pytest'}.items()))
+    assert load.device_slowed == 'hot'
+
+
+def test_the_device_is_looked_at_less_often_than_the_host(clock):
+    looked = []
+    sampler = telemetry.Sampler(lambda: looked.append(clock.s) or Look())
+    for _ in range(30):
+        clock.s += 1
+        sampler.sample(psutil.Process().pid)
+    assert len(looked) == 1 + 3

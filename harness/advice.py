@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that a report advises, exact enough to be pasted (pure)."""
+
+import shlex
+from typing import Any, List, Mapping
+
+from harness.records import Case
+
+
+def again(case: Case, facts: Mapping[str, Any], *more: str) -> str:
+    """Measure this case again, the same way on the same device."""
+    return _code('python harness/run_all.py', *_flags(case, facts), *more)
+
+
+def learn(case: Case, facts: Mapping[str, Any]) -> str:
+    """Make a baseline of this case here."""
+    return _code('python -m harness baseline learn --runs 10', *_flags(case, facts),
+                 '--reason "first baseline of this machine"')
+
+
+def _code(*parts: str) -> str:
+    return f'`{" ".join(parts)}`'
+
+
+def _flags(case: Case, facts: Mapping[str, Any]) -> List[str]:
+    """--kind too: on another day another kind may be the best that is there."""
+    kind, index = facts['device'].split(':')
+    return ['--device', index, '--kind', kind, '--cases', case.name,
+            *map(shlex.quote, case.flags)]

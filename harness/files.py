@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text files read as they are, whatever their bytes."""
+
+import os
+from typing import Iterable
+
+
+def read(path: str) -> str:
+    """A small file; empty where there is none, or none for us."""
+    try:
+        with open(path, encoding='utf-8', errors='replace') as f:
+            return f.read()
+    except OSError:
+        return ''
+
+
+def lines(path: str) -> Iterable[str]:
+    """The lines of a file of any size; none where there is no file."""
+    if os.path.exists(path):
+        with open(path, encoding='utf-8', errors='replace') as f:
+            for line in f:
+                yield line.rstrip('\n')

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs + what they may be compared with -> how far apart, or why that cannot be said (pure).
+
+Two ways to compare: runs of this checkout with a baseline of earlier ones, or pairs of runs, one of
+this checkout and one of an old revision, side by side.  Both give an interval of the difference.
+"""
+
+import math
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from harness import advice, stats
+from harness.records import (
+    Arm,
+    Baseline,
+    Case,
+    Metric,
+    RunRecord,
+    Session,
+    Status,
+    Verdict,
+)
+
+CANARY_ERROR = 0.01
+CANARY_MARGIN = math.log(1.02)
+CANARY_UNKNOWN = math.log(1.25)  # on a shared machine, equal canaries lay 17 % apart at the most
+
+
+class Weighed(NamedTuple):
+    """A case whose runs can be compared: with what, and how far they are apart."""
+
+    case: Case
+    records: Tuple[RunRecord, ...]
+    values: Tuple[float, ...]            # one a run, in the metric's unit
+    others: Tuple[float, ...]            # of the baseline or the old arm
+    interval: stats.Interval             # on the metric's scale
+    error: float
+    margin: float
+    baseline: Optional[Baseline]         # None: pairs
+    against: str
+    note: str = ''                       # what else is not equal
+
+    @property
+    def units(self) -> str:
+        """What was counted."""
+        return 'runs' if self.baseline else 'pairs'
+
+
+def weigh(session: Session, case: Case,
+          records: Sequence[RunRecord]) -> Union[Weighed, Verdict]:
+    """The comparison of one case, or the verdict where there can be none."""
+    faults = _faults(case.metric, records)
+    # Load on the machine changes speeds, never a PSNR.
+    disturbed = [r for r in records if r.disturbance and case.metric.relative]
+    if faults or not records:
+        return _invalid(case, records, '; '.join(faults) or 'it did not run', _after_fault(records))
+    if len(disturbed) == len(records):
+        return _disturbed(case, records, f'the machine was disturbed: {disturbed[-1].disturbance}')
+    if any(r.run.arm is not Arm.ALONE for r in records):
+        return _weigh_pairs(session, case, records, disturbed)
+    return _weigh_runs(session, case, [r for r in records if r not in disturbed])
+
+
+def differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> List[str]:
+    """The facts of `there` that are others here, in words."""
+    return [f'{name} ({expected} there, {here.get(name, "unknown")} here)'
+            for name, expected in sorted(there.items()) if here.get(name) != expected]
+
+
+def _weigh_runs(session: Session, case: Case,
+                records: Sequence[RunRecord]) -> Union[Weighed, Verdict]:
+    metric, facts = case.metric, records[0].facts
+    values = _values(metric, records)
+    baseline = _baseline(session, case, facts)
+    if not baseline:
+        return _without_baseline(case, values, _candidates(session, case), facts)
+    moved = _moved_from(session.canary_s, baseline.canary_s) if metric.relative else ''
+    if moved:
+        return _disturbed(case, records, moved)
+    error = stats.share(stats.looks(1, session.max_runs))
+    interval = stats.prediction_interval(
+        [metric.scaled(v) for v in values], [metric.scaled(v) for v in baseline.values], error)
+    if interval is None:
+        return _too_few(case, values, baseline, facts)
+    return Weighed(case, tuple(records), values, baseline.values, interval, error,
+                   baseline.margin, baseline, '')
+
+
+def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
+                 disturbed: Sequence[RunRecord]) -> Union[Weighed, Verdict]:
+    metric = case.metric
+    left_out = {r.run.index for r in disturbed}
+    old, new = ({r.run.index: r for r in records if r.run.arm is arm
+                 and r.run.index not in left_out} for arm in (Arm.OLD, Arm.NEW))
+    both = sorted(set(old) & set(new))
+    commit = next((r.facts['commit'] for r in old.values()), '')
+    if len(both) < stats.PAIRS and disturbed:
+        return _disturbed(case, records, f'{len(left_out)} of {len(left_out) + len(both)} pairs '
+                          f'were disturbed: {disturbed[-1].disturbance}')
+    noise_s = session.certificate.canary_s if session.certificate else ()
+    moved = _moved_within(session.canary_s, noise_s) if metric.relative else ''
+    if moved:
+        return _disturbed(case, records, moved)
+    values, others = (_values(metric, [arm[i] for i in both]) for arm in (new, old))
+    error = stats.share(stats.looks(stats.PAIRS, session.max_runs))
+    interval = stats.paired_interval([metric.scaled(v) - metric.scaled(w)
+                                      for v, w in zip(values, others)], error)
+    if interval is None:
+        return Verdict(case.name, metric, Status.INCONCLUSIVE,
+                       f'{len(both)} of the {stats.PAIRS} pairs that it takes have run.', (),
+                       metric.mean(values) if values else None, len(both), against=commit,
+                       undecided=True)
+    first = both[0]
+    baseline = _baseline(session, case, new[first].facts)
+    return Weighed(case, tuple(new[i] for i in both), values, others, interval, error,
+                   baseline.margin if baseline else metric.margin, None, commit,
+                   _unequal(old[first].facts, new[first].facts))
+
+
+def _candidates(session: Session, case: Case) -> List[Baseline]:
+    return [b for b in session.baselines if (b.case, b.metric) == (case.name, case.metric)]
+
+
+def _baseline(session: Session, case: Case, facts: Mapping[str, Any]) -> Optional[Baseline]:
+    """The one that runs with these facts may be compared with, if there is any."""
+    return next((b for b in _candidates(session, case) if not differing(b.match, facts)), None)
+
+
+def _unequal(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What the arms of a pair do not share beside their code; empty where they share all."""
+    there, here = ({name: value for name, value in facts.items() if name not in ('commit', 'seed')}
+                   for facts in (old, new))
+    names = differing({**dict.fromkeys(here, 'unknown'), **there}, here)
+    return f'The two did not train alike: they differ in {", ".join(names)}.' if names else ''
+
+
+def _faults(metric: Metric, records: Sequence[RunRecord]) -> List[str]:
+    """A sentence for every run that has not measured the metric."""
+    faults = []
+    for record in records:
+        value = record.value(metric)
+        name = f'run {record.run.index}' + (f' of the {record.run.arm.value} arm'
+                                            if record.run.arm is not Arm.ALONE else '')
+        if record.fault:
+            faults.append(f'{name} gave no measurement ({record.fault})')
+        elif not value or not math.isfinite(value):
+            faults.append(f'{name} measured no {metric.name} '
+                          f'(it trained {record.measurement.steps} steps)'
+                          if record.measurement else f'{name} measured nothing')
+    return faults
+
+
+def _values(metric: Metric, records: Sequence[RunRecord]) -> Tuple[float, ...]:
+    values = (record.value(metric) for record in records)
+    return tuple(v for v in values if v and math.isfinite(v))
+
+
+def _moved_from(now_s: Sequence[float], then_s: Sequence[float]) -> str:
+    """Whether the canary is not as fast as when the baseline was made; empty where not or unknown.
+    """
+    if not now_s or len(then_s) < stats.SHORT_HISTORY:
+        return ''
+    moved = stats.prediction_interval([math.log(s) for s in now_s], [math.log(s) for s in then_s],
+                                      CANARY_ERROR)
+    if moved is None or moved.p_value > CANARY_ERROR or abs(moved.difference) < CANARY_MARGIN:
+        return ''
+    return (f'the canary, a fixed workload that knows nothing of the model, takes '
+            f'{math.expm1(moved.difference) * 100:+.1f} % of the time that it took when the '
+            'baseline was made: the machine has changed')
+
+
+def _moved_within(now_s: Sequence[float], noise_s: Sequence[float]) -> str:
+    """Whether the canary changed during the session by more than its own noise, as certified."""
+    if len(now_s) < 2:
+        return ''
+    moved = max(abs(math.log(s / now_s[0])) for s in now_s[1:])
+    if moved <= _allowed(len(now_s) - 1, noise_s):
+        return ''
+    return (f'the canary, a fixed workload that knows nothing of the model, changed its speed by '
+            f'{math.expm1(moved) * 100:.0f} % during the session: the machine is '
+            'not quiet')
+
+
+def _allowed(times: int, noise_s: Sequence[float]) -> float:
+    """The change of the canary's log that so many looks at a quiet machine show."""
+    if len(noise_s) < stats.SHORT_HISTORY:
+        return CANARY_UNKNOWN
+    (low, high), = stats.envelope([[math.log(s)] for s in noise_s], CANARY_ERROR / times)
+    # Both ends of the difference are noisy, so the interval of one is wider by the root of two.
+    return max((high - low) / 2 * math.sqrt(2), CANARY_MARGIN)
+
+
+def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[Baseline],
+                      facts: Mapping[str, Any]) -> Verdict:
+    value = case.metric.mean(values)
+    nearest = min(candidates, key=lambda b: len(differing(b.match, facts)), default=None)
+    reason = f'{case.metric.value(value)} measured; '
+    reason += ('there is no baseline of this case yet.' if nearest is None else
+               f'no baseline may be compared with it. The nearest, {nearest.name}, differs in '
+               f'{", ".join(differing(nearest.match, facts))}.')
+    return Verdict(case.name, case.metric, Status.NO_BASELINE, reason,
+                   (f'Make one: {advice.learn(case, facts)}',
+                    'Or compare with an earlier revision, which needs none: '
+                    f'{advice.again(case, facts, "--against HEAD~1")}'), value, len(values))
+
+
+def _too_few(case: Case, values: Sequence[float], baseline: Baseline,
+             facts: Mapping[str, Any]) -> Verdict:
+    metric = case.metric
+    value, expected = metric.mean(values), metric.mean(baseline.values)
+    return Verdict(
+        case.name, metric, Status.INCONCLUSIVE,
+        f'{metric.value(value)} against {metric.value(expected)}, but the baseline '
+        f'{baseline.name} has {len(baseline.values)} runs: too few to know its spread.',
+        (f'Make it from {stats.SHORT_HISTORY} runs or more: {advice.learn(case, facts)}',),
+        value, len(values), baseline, undecided=len(baseline.values) >= 3)
+
+
+def _invalid(case: Case, records: Sequence[RunRecord], why: str, todo: Tuple[str, ...],
+             undecided: bool = False) -> Verdict:
+    values = _values(case.metric, records)
+    return Verdict(case.name, case.metric, Status.INVALID, f'No statement about the code: {why}.',
+                   todo, case.metric.mean(values) if values else None, len(values),
+                   undecided=undecided)
+
+
+def _disturbed(case: Case, records: Sequence[RunRecord], why: str) -> Verdict:
+    return _invalid(case, records, why, ('Run it again when the machine is quiet.',),
+                    undecided=True)
+
+
+def _after_fault(records: Sequence[RunRecord]) -> Tuple[str, ...]:
+    return tuple(f'See {r.outcome.output_path}' for r in records if r.fault) + (
+        'Mend it and run again.',)
