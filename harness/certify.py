@@ -54,8 +54,9 @@ def _certificate(session: Session, tries: Dict[float, List[Study]]) -> Certifica
 
 
 def differences(case: Case, records: Sequence[RunRecord]) -> List[float]:
-    """New less old of every pair that measured, on the metric's scale."""
-    value = {(r.run.index, r.run.arm): r.value(case.metric) for r in records}
+    """New less old of every undisturbed pair that measured, on the metric's scale."""
+    value = {(r.run.index, r.run.arm): None if r.disturbance else r.value(case.metric)
+             for r in records}
     return [case.metric.scaled(new) - case.metric.scaled(old)
             for (index, arm), new in value.items()
             for old in [value.get((index, Arm.OLD))] if arm is Arm.NEW and new and old]
