@@ -18,7 +18,17 @@ from harness import environment
 if __name__ == '__main__':
     environment.ensure(['-m', 'harness', *sys.argv[1:]])
 
-from harness import baseline, certify, config, judge, live, run_all, stats, store  # noqa: E402
+from harness import (  # noqa: E402
+    baseline,
+    certify,
+    config,
+    effort,
+    judge,
+    live,
+    run_all,
+    stats,
+    store,
+)
 from harness.errors import ConfigError  # noqa: E402
 from harness.history import History  # noqa: E402
 from harness.report import markdown, series  # noqa: E402
@@ -50,12 +60,8 @@ def learn(args) -> int:
     session = run_all.open_session(args, 'python -m harness baseline learn', sys.argv[1:])
     with live.View() as view:
         study = Study(session, args.reports, view)
-        for index in range(1, session.max_runs + 1):
-            study.canary()
-            for case in session.cases:
-                if not study.session.ended:
-                    study.measure(case, index)
-    _save(study.records, args.reason, study.session.canary_s, args.margin)
+        records = study.repeat()
+    _save(records, args.reason, study.session.canary_s, args.margin)
     return 0
 
 
@@ -121,7 +127,7 @@ def plan(args) -> int:
     session = run_all.open_session(args, 'python -m harness plan', [])
     for case in session.cases:
         if case.metric.relative:
-            print('\n'.join(_plans(case, session, args.see, args.power)))
+            print('\n'.join(effort.sentences(session, case, args.see, args.power)))
     return 0
 
 
@@ -132,33 +138,6 @@ def certified(args) -> int:
         path = certify.certify(session, args.reports, args.runs, view)
     print(f'{os.path.relpath(path)} (commit it)')
     return 0
-
-
-def _plans(case, session, see: float, power: float):
-    """A line against each baseline that may be compared with, one for pairs."""
-    for b in session.baselines:
-        facts = {**b.match, **session.machine}   # what is trained is not known yet
-        if b.case == case.name and not differing(b.match, facts):
-            spread = statistics.stdev(map(b.metric.scaled, b.values))
-            runs = stats.runs_to_narrow(spread, -b.metric.rescaled(-see), len(b.values),
-                                        stats.share(stats.looks(1, session.max_runs)), power)
-            yield _needed(f'{case.name} against {b.name}', runs, 'runs', b.wall_s, see, power)
-    if session.certificate:
-        c = session.certificate
-        pairs = stats.runs_to_narrow(c.spread, -case.metric.rescaled(-see), error=stats.share(
-            stats.looks(stats.PAIRS, session.max_runs)), power=power)
-        yield _needed(f'{case.name} with --against', pairs, 'pairs', c.pair_s, see, power)
-    else:
-        yield (f'{case.name} with --against: not known, for this machine is not certified: '
-               'python -m harness certify')
-
-
-def _needed(what: str, runs, unit: str, each_s: float, see: float, power: float) -> str:
-    if runs is None:
-        return f'{what}: more than 100 {unit} to see {see * 100:g} %: use a quieter machine'
-    time = f', {runs * each_s / 60:.0f} min' if each_s else ''
-    return (f'{what}: {runs} {unit}{time} to see a loss of {see * 100:g} % with probability '
-            f'{power:g}')
 
 
 def _save(records, reason, canary_s, margin):

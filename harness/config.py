@@ -35,7 +35,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
                     description='Train RCAN with ModelZoo\'s scripts, judge speed and accuracy '
                                 'against baselines, write reports/summary.md.')
     add_case_flags(parser)
-    parser.add_argument('--max-runs', type=positive, default=5, metavar='N',
+    parser.add_argument('--max-runs', type=positive, default=7, metavar='N',
                         help='runs of each case at the most: it starts with one, and stops as soon '
                              'as the verdict is clear; default: %(default)s')
     parser.add_argument('--budget', type=_duration_s, default=None, metavar='TIME',

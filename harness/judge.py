@@ -15,9 +15,6 @@ from harness.records import (
     Arm,
     Case,
     Comparison,
-    Device,
-    Measurement,
-    PlannedRun,
     RunRecord,
     Session,
     Status,
@@ -55,21 +52,6 @@ def judge(session: Session, cases: Sequence[Case],
                for case in cases]
     adjusted = iter(stats.holm([w.interval.p_value for w in weighed if isinstance(w, Weighed)]))
     return tuple(_decide(w, next(adjusted)) if isinstance(w, Weighed) else w for w in weighed)
-
-
-def fault(planned: PlannedRun, device: Device, measurement: Measurement) -> str:
-    """Why a finished run is no evidence for what was asked; empty where it is.
-
-    TensorFlow 1.15 ignores an unknown device plug-in silently, so success alone proves nothing.
-    """
-    if measurement.device_kind != device.kind:
-        return f'asked for the {device.kind}, but the training ran on the {measurement.device_kind}'
-    asked = dict(flag[2:].split('=', 1) for flag in planned.argv if flag.startswith('--'))
-    for name in ('preset', 'max_step', 'seed'):
-        trained = str(measurement.config.get(name))
-        if asked.get(name, trained) != trained:
-            return f'asked for {name} {asked[name]}, but it trained with {trained}'
-    return ''
 
 
 def exit_status(verdicts: Sequence[Verdict], strict: bool) -> int:

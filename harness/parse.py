@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from harness.errors import ParseError
 from harness.records import Measurement, Progress, Turn
-from harness.steps import outlier_share, percentile_95, steady_start
+from harness.steps import interquartile_mean, outlier_share, percentile_95, steady_start
 
 WARMUP_STEPS = 5  # at least: they compile and fill caches and say nothing about speed
 
@@ -108,7 +108,9 @@ class TrainingLog:
         first = warm_up if start is None else start
         counted = [seconds for step, seconds in zip(self.steps[first:], self.seconds[first:])
                    if not turns or any(t.first_step < step <= t.last_step for t in turns)]
-        step_s = statistics.median(counted) if counted else None
+        step_s = None
+        if counted:
+            step_s = interquartile_mean(counted) if turns else statistics.median(counted)
         return Measurement(
             config=config,
             device_kind=self.events['device'].value,

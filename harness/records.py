@@ -155,8 +155,9 @@ class Measurement:
     steps: int
     step_seconds: Tuple[float, ...]       # of every logged step, in order
     losses: Tuple[float, ...]             # of the same steps
-    step_s: Optional[float]               # median of the steps that count; None: too few steps
-    step_mad_s: Optional[float]           # median absolute deviation of the same steps
+    step_s: Optional[float]               # median of the steps that count (interquartile mean of a
+                                          # run that took turns); None: too few steps
+    step_mad_s: Optional[float]           # median absolute deviation from it, of the same steps
     images_per_s: Optional[float]         # batch size over step_s
     wall_images_per_s: Optional[float]    # with all between the first step and the last
     first_step_s: float                   # compiles the graph

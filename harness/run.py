@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only module that starts processes: own group, deadline, ask, then kill."""
 
-import itertools
 import os
 import shutil
 import signal
 import subprocess
 import time
-from typing import Any, BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence
 
 from harness.errors import RunError
 from harness.records import Arm, Device, Outcome, PlannedRun, Turn
 
 POLL_S = 0.25
-TURN_POLL_S = 0.01  # a turn ends early in a step, which is left out
-TURN_STEPS = 4      # of a turn, of which the first is left out
-TURN_S = 1.0        # a turn lasts at least so long, be the steps ever so short
-SLOWED_S = 0.05     # a run slowed on purpose is stopped once in so long
+STOP_S = 0.005      # a run slowed on purpose is stopped for so long at the least
+SLOWED_S = 0.05     # and looked at so often
 GRACE_S = 10.0      # between asking a script to stop and making it
 SILENCE_S = 1800.0  # the longest we know is a compilation of some minutes on an NPU
+# Kills a group once its own input closes, as it does when the harness dies, however it dies.
+GUARD = 'read -r _; kill -KILL -- "-$1"'
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -41,40 +40,6 @@ def run(planned: PlannedRun, device: Device, environment: Mapping[str, str], roo
     finally:
         script.end()
     return script.outcome()
-
-
-def take_turns(pair: Sequence[PlannedRun], device: Device, environment: Mapping[str, str],
-               roots: Sequence[str], folders: Sequence[str],
-               watch: Callable[[int, Sequence[int], Iterable[str]], int]) -> Tuple[Outcome, ...]:
-    """Run both arms of a pair at once, but let only one at a time train.
-
-    Both load side by side; then each in turn makes some steps while the other is stopped, so that
-    whatever the machine does within seconds meets both alike (the idea of Bulej et al., "Duet
-    Benchmarking", ICPE 2020, without its contention).  Outcome.turns holds the steps that count.
-    watch(number of the arm, process ids, its new lines) gives the steps that it has logged.
-    Raises RunError where one cannot be started.
-    """
-    scripts: List[Script] = []
-
-    def look(script: Script):
-        number = scripts.index(script)
-        script.steps = watch(number, [s.process.pid for s in scripts], script.tail.new_lines())
-        script.check()
-
-    try:
-        for planned, root, folder in zip(pair, roots, folders):
-            scripts.append(Script(planned, device, environment, root, folder))
-        _load(scripts, look)
-        _alternate(scripts, look)
-        for script in scripts:
-            _finish(script, scripts, look)
-    except KeyboardInterrupt:
-        for script in scripts:
-            script.interrupt()
-    finally:
-        for script in scripts:
-            script.end()
-    return _outcomes(scripts)
 
 
 def ask(argv: Sequence[str], root: str, environment: Optional[Mapping[str, str]] = None) -> str:
@@ -100,11 +65,15 @@ class Script:
         self.tail = LogTail(os.path.join(out, f'train_{device.index}.log'))
         self.returncode: Optional[int] = None
         self.fault, self.interrupted = '', False
-        self.steps, self.turns, self.log_path = 0, [], ''  # type: int, List[Turn], str
+        self.steps, self.log_path = 0, ''
+        self.turns: List[Turn] = []
         self.started_unix_s, self.started = time.time(), time.monotonic()
-        self.wall_s = 0.0
+        self.wall_s, self.owed_s, self.going_since = 0.0, 0.0, self.started
         with open(self.output_path, 'wb') as output:
             self.process = _start(planned.argv, root, environment, output)
+        self.guard = subprocess.Popen(['bash', '-c', GUARD, 'guard', str(self.process.pid)],
+                                      stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL, start_new_session=True)
 
     @property
     def over(self) -> bool:
@@ -114,12 +83,9 @@ class Script:
     def let_run(self, seconds: float):
         """Wait so long; a run that is slowed on purpose is stopped for its share of the time."""
         slowdown = self.planned.slowdown
-        began = time.monotonic()
         time.sleep(min(seconds, SLOWED_S) if slowdown else seconds)
         if slowdown:
-            self.signal(signal.SIGSTOP)
-            time.sleep((time.monotonic() - began) * slowdown)
-            self.signal(signal.SIGCONT)
+            self._slow_down()
         self.returncode = self.process.poll()
 
     def check(self):
@@ -134,8 +100,20 @@ class Script:
 
     def resume(self):
         """Go on after a stop, which was no silence of its own."""
-        self.tail.last_growth = time.monotonic()
+        self.tail.last_growth = self.going_since = time.monotonic()
         self.signal(signal.SIGCONT)
+
+    def _slow_down(self):
+        """Stop it for its share of the time that it has run; what a stop takes too long counts."""
+        now = time.monotonic()
+        self.owed_s += (now - self.going_since) * self.planned.slowdown
+        self.going_since = now
+        if self.owed_s >= STOP_S:
+            self.signal(signal.SIGSTOP)
+            time.sleep(self.owed_s)
+            self.signal(signal.SIGCONT)
+            self.going_since = time.monotonic()
+            self.owed_s -= self.going_since - now
 
     def interrupt(self):
         """Somebody sat before it and stopped it."""
@@ -146,6 +124,8 @@ class Script:
     def end(self):
         """Leave no process behind, and keep the log."""
         _stop_group(self.process)
+        self.guard.kill()   # first: it must not act on the number of a group that is gone
+        self.guard.communicate()
         self.wall_s = time.monotonic() - self.started
         with self.tail:
             self.log_path = self.tail.keep(self.folder)
@@ -158,52 +138,6 @@ class Script:
                        self.log_path, self.output_path, self.interrupted,
                        _keep(self.picture_path, self.folder) if self.log_path else '',
                        tuple(self.turns))
-
-
-def _outcomes(scripts: Sequence[Script]) -> Tuple[Outcome, ...]:
-    """How they ended; of trainings shorter than a turn all steps count."""
-    if not all(any(t.last_step > t.first_step for t in s.turns) for s in scripts):
-        for script in scripts:
-            script.turns = []
-    return tuple(script.outcome() for script in scripts)
-
-
-def _load(scripts: Sequence[Script], look: Callable[[Script], None]):
-    """Let all begin at once; stop each as soon as it has made its first step."""
-    loading = list(scripts)
-    while loading and not any(s.over for s in scripts):
-        for script in list(loading):
-            script.let_run(TURN_POLL_S)
-            look(script)
-            if script.steps and not script.over:
-                script.signal(signal.SIGSTOP)
-                loading.remove(script)
-
-
-def _alternate(scripts: Sequence[Script], look: Callable[[Script], None]):
-    """One turn after the other, until one of them has ended."""
-    for script in itertools.cycle(scripts):
-        if any(s.over for s in scripts):
-            return
-        first, began = script.steps + 1, time.monotonic()
-        script.resume()
-        while not script.over and (script.steps < first + TURN_STEPS - 1
-                                   or time.monotonic() - began < TURN_S):
-            script.let_run(TURN_POLL_S)
-            look(script)
-        script.signal(signal.SIGSTOP)
-        script.turns.append(Turn(first, script.steps))
-
-
-def _finish(script: Script, scripts: Sequence[Script], look: Callable[[Script], None]):
-    """Let one go on alone to its end, unless the other has failed: that leaves no pair."""
-    script.resume()
-    while not script.over:
-        if any(s.fault or s.returncode for s in scripts):
-            script.fault = 'stopped, because the other arm of its pair failed'
-            return
-        script.let_run(POLL_S)
-        look(script)
 
 
 class LogTail:

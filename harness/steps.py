@@ -37,6 +37,17 @@ def steady_start(step_seconds: Sequence[float], minimum: int) -> Optional[int]:
     return len(step_seconds) - BATCH * (len(batches) - cut) if cut else minimum
 
 
+def interquartile_mean(step_seconds: Sequence[float]) -> float:
+    """The mean of the middle half, in seconds; of at least one step.
+
+    As deaf to outliers as a benchmark needs, and steadier than the median where a machine is now
+    fast and now slow: there the median jumps from one to the other, and this moves with the share.
+    """
+    ordered = sorted(step_seconds)
+    quarter = len(ordered) // 4
+    return _mean(ordered[quarter:len(ordered) - quarter])
+
+
 def percentile_95(step_seconds: Sequence[float]) -> float:
     """In seconds, interpolated between the two nearest steps; of at least one step."""
     ordered = sorted(step_seconds)

@@ -5,16 +5,14 @@ import dataclasses
 import os
 import statistics
 import time
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from harness import (
     baseline,
     canary,
-    disturbance,
-    files,
+    evidence,
     judge,
     live,
-    machine,
     parse,
     plan,
     run,
@@ -22,16 +20,16 @@ from harness import (
     stats,
     store,
     telemetry,
+    turns,
     worktree,
 )
 from harness.config import ROOT
-from harness.errors import ConfigError, ParseError, RunError
+from harness.errors import ConfigError, RunError
 from harness.history import Entry, History
 from harness.records import (
     Arm,
     Case,
-    Device,
-    Measurement,
+    Load,
     Outcome,
     PlannedRun,
     RunRecord,
@@ -39,8 +37,7 @@ from harness.records import (
     Summary,
 )
 
-LAST_LINES = 20
-Made = Tuple[Outcome, telemetry.Sampler, parse.TrainingLog]
+Made = Tuple[Outcome, Optional[Load], parse.TrainingLog]
 
 
 class Study:
@@ -84,10 +81,40 @@ class Study:
                     self.view.say(f'{case.name}: cannot be confirmed: {e}')
         return self.summary()
 
+    def repeat(self) -> List[RunRecord]:
+        """Run each case max_runs times undisturbed, all of the same code, and give those runs.
+
+        Others may disturb as many runs again.  It ends with the first run that fails, which is
+        among those given; raises ConfigError where too few stay undisturbed.
+        """
+        wanted = self.session.max_runs
+        for index in range(1, 2 * wanted + 1):
+            cases = [case for case in self.session.cases if len(self._sound(case)) < wanted]
+            if not cases:
+                break
+            self.canary()
+            if any(self.measure(case, index).fault for case in cases):
+                return self.records
+        for case in self.session.cases:
+            left_out = sum(r.run.case == case for r in self.records) - len(self._sound(case))
+            if len(self._sound(case)) < wanted:
+                raise ConfigError(
+                    f'{case.name}: the machine was disturbed in {left_out} of {2 * wanted} runs: '
+                    'try again when it is quiet, or make the baseline of the others with '
+                    '`python -m harness baseline promote --run`')
+            if left_out:
+                self.view.say(f'{case.name}: {left_out} disturbed runs are left out')
+        return [run for case in self.session.cases for run in self._sound(case)]
+
+    def _sound(self, case: Case) -> List[RunRecord]:
+        return [r for r in self.records if r.run.case == case
+                and not (r.disturbance and case.metric.relative)]
+
     def measure(self, case: Case, index: int) -> RunRecord:
         """One run of this checkout."""
         planned = plan.run(case, index, self.session.id)
-        return self._keep(_record(self.session, planned, *self._alone(planned, ROOT), commit=''))
+        return self._keep(evidence.record(self.session, planned, *self._alone(planned, ROOT),
+                                          commit=''))
 
     def compare(self, case: Case, index: int, commit: str,
                 slowdown: float = 0.0) -> Tuple[RunRecord, ...]:
@@ -100,7 +127,7 @@ class Study:
             made = self._in_turns(pair, roots)
         else:
             made = [self._alone(planned, root) for planned, root in zip(pair, roots)]
-        return tuple(self._keep(_record(self.session, planned, *results,
+        return tuple(self._keep(evidence.record(self.session, planned, *results,
                                         commit=commit if planned.arm is Arm.OLD else ''))
                      for planned, results in zip(pair, made))
 
@@ -164,7 +191,7 @@ class Study:
                               watch)
         except RunError as e:
             outcome = _not_started(e, folder)
-        return outcome, sampler, log
+        return outcome, sampler.load(), log
 
     def _in_turns(self, pair: Sequence[PlannedRun], roots: Sequence[str]) -> List[Made]:
         """Both arms of a pair at once, in turns."""
@@ -179,11 +206,11 @@ class Study:
 
         folders = [store.make_run_folder(self.reports, planned.id) for planned in pair]
         try:
-            outcomes = run.take_turns(pair, self.session.device, self.session.variables, roots,
-                                      folders, watch)
+            outcomes = turns.take_turns(pair, self.session.device, self.session.variables, roots,
+                                        folders, watch)
         except RunError as e:
             outcomes = tuple(_not_started(e, folder) for folder in folders)
-        return [(outcome, sampler, log) for outcome, log in zip(outcomes, logs)]
+        return [(outcome, sampler.load(), log) for outcome, log in zip(outcomes, logs)]
 
     def _keep(self, record: RunRecord) -> RunRecord:
         """Write all that is known by now: a later crash must not cost the earlier results."""
@@ -203,41 +230,6 @@ class Study:
     def save(self):
         """Write the reports of what is known by now."""
         store.save_reports(self.reports, self.summary())
-
-
-def _record(session: Session, planned: PlannedRun, outcome: Outcome, sampler: telemetry.Sampler,
-            log: parse.TrainingLog, commit: str) -> RunRecord:
-    """One run through its stages; a failure of its own makes it no measurement, not our crash."""
-    output = files.read(outcome.output_path)
-    measurement, fault = evaluate(planned, session.device, outcome)
-    if outcome.fault:
-        fault = '; '.join(filter(None, (f'{fault} while {log.progress().phase}',
-                                        parse.diagnose(output))))
-    facts: Mapping[str, Any] = session.machine
-    if measurement:
-        facts = machine.facts(session.machine, measurement)
-    if commit:
-        facts = {**facts, 'commit': commit}
-    load = sampler.load()
-    return RunRecord(
-        session.id, planned, outcome, load, measurement, fault, facts,
-        last_lines=tuple(output.splitlines()[-LAST_LINES:]) if fault else (),
-        disturbance=disturbance.disturbance(load, session.machine['cpus']) if load else '')
-
-
-def evaluate(planned: PlannedRun, chosen: Device,
-             outcome: Outcome) -> Tuple[Optional[Measurement], str]:
-    """What a run has measured, and why that is no evidence; the latter is empty where it is."""
-    if outcome.fault:
-        return None, outcome.fault
-    if not outcome.log_path:
-        return None, 'it succeeded, but wrote no training log'
-    try:
-        log = parse.TrainingLog().feed(files.lines(outcome.log_path))
-        measurement = log.measurement(outcome.turns)
-    except ParseError as e:
-        return None, str(e)
-    return measurement, judge.fault(planned, chosen, measurement)
 
 
 def _entry(record: RunRecord) -> Entry:

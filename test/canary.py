@@ -38,15 +38,29 @@ def seconds(kind: str) -> float:
     work = tf.gradients(tf.reduce_mean(output), weight)[0].op   # without fetching its result
     with tf.Session(config=session_config(kind, tf)) as session:
         session.run(weight.initializer)
+        traced = tf.RunMetadata()
+        session.run(work, options=tf.RunOptions(output_partition_graphs=True), run_metadata=traced)
+        if not ran_on(kind, traced.partition_graphs):
+            raise RuntimeError('TensorFlow ran it elsewhere')
         times = [_timed(session, work) for _ in range(WARMUP + REPEATS)]
     return statistics.median(times[WARMUP:])
+
+
+def ran_on(kind: str, graphs) -> bool:
+    """True where the graphs that were executed prove the kind of device.
+
+    TensorFlow 1.15 ignores an NpuOptimizer that it does not know, and says nothing.
+    """
+    if kind == 'npu':
+        return any(node.op == 'GeOp' for graph in graphs for node in graph.node)
+    return any(f'{kind.upper()}:' in node.device for graph in graphs for node in graph.node)
 
 
 def session_config(kind: str, tf):
     """The least that each kind needs; on an NPU what npu_bridge's guide asks for."""
     config = tf.ConfigProto()
     if kind == 'npu':
-        from npu_bridge import npu_init  # noqa: F401  (registers the optimizer)
+        import npu_bridge  # noqa: F401  (loads the adapter, which registers the optimizer)
         rewrite = config.graph_options.rewrite_options
         custom = rewrite.custom_optimizers.add()
         custom.name = 'NpuOptimizer'

@@ -2,6 +2,8 @@
 """Records -> summary.md: what happened, how sure it is, what to type next; then the details."""
 
 import os
+import statistics
+from collections import Counter
 from typing import Any, List, Mapping, Optional, Sequence
 
 from harness import judge
@@ -13,6 +15,7 @@ from harness.records import (
     Session,
     Status,
     Summary,
+    Trial,
     Verdict,
 )
 
@@ -123,7 +126,7 @@ def _failure(record: RunRecord) -> str:
 
 def _all_metrics(records: Sequence[RunRecord]) -> str:
     table = _table(
-        ('run', 'seed', 'images/s', 'step (median ± MAD)', 'p95', 'outliers', 'wall images/s',
+        ('run', 'seed', 'images/s', 'step (typical ± MAD)', 'p95', 'outliers', 'wall images/s',
          'first step', 'time to first step', 'final loss', 'PSNR', 'SSIM', 'bicubic PSNR',
          'peak memory', 'mean CPU', 'wall time'),
         [_metrics_row(r) for r in records])
@@ -189,11 +192,12 @@ def _environment(summary: Summary) -> str:
 
 def _trust(summary: Summary) -> str:
     session = summary.session
-    lines = ['A run is the unit of evidence: one value a run, the median of its steady steps, '
-             'never single steps. Against a baseline the interval is the Student t prediction '
-             'interval, from the spread of the baseline\'s runs; of pairs, run side by side, it is '
-             'the paired t interval. 5 % of error are shared by all looks at the runs, and by all '
-             'gates (Holm); a difference counts only where it is beyond the limit as well.',
+    lines = ['A run is the unit of evidence: one value a run, the median of its steady steps (of '
+             'pairs that take turns, their interquartile mean), never single steps. Against a '
+             'baseline the interval is the Student t prediction interval, from the spread of the '
+             'baseline\'s runs; of pairs, run side by side, it is the paired t interval. 5 % of '
+             'error are shared by all looks at the runs, and by all gates (Holm); a difference '
+             'counts only where it is beyond the limit as well.',
              f'- {_certified(session)}']
     if session.canary_s:
         lines.append('- canary, a fixed workload on the same device, before, between and after: '
@@ -214,21 +218,24 @@ def _trust(summary: Summary) -> str:
 
 def _certified(session: Session) -> str:
     """What comparisons with a known answer were called on this machine."""
-    if not session.certificate:
+    made = session.certificate
+    if not made:
         return ('This machine has not been certified: how often it alarms for nothing is not '
                 'known. `python -m harness certify` measures it.')
-    parts = []
-    for trial in session.certificate.trials:
-        wrong = ('REGRESSION', 'IMPROVED')
-        if trial.slowdown:
-            caught = trial.calls.count('REGRESSION')
-            parts.append(f'{trial.slowdown * 100:.0f} % slowdowns were caught {caught} times of '
-                         f'{len(trial.calls)}')
-        else:
-            alarms = sum(call in wrong for call in trial.calls)
-            parts.append(f'{alarms} of {len(trial.calls)} quiet comparisons alarmed')
-    return (f'On this machine {"; ".join(parts)} ({session.certificate.day} at '
-            f'{session.certificate.commit}).')
+    trials = '; '.join(_trial_words(trial) for trial in made.trials)
+    return (f'On this machine {trials}. Pairs are medians; tried {made.day} at {made.commit}, here '
+            'or on a machine with the same processor and cores.')
+
+
+def _trial_words(trial: Trial) -> str:
+    called = Counter(trial.calls)
+    if trial.slowdown:
+        words = (f'{trial.slowdown * 100:.0f} % slowdowns were caught {called["REGRESSION"]} times '
+                 f'of {len(trial.calls)}')
+    else:
+        words = (f'{called["REGRESSION"] + called["IMPROVED"]} of {len(trial.calls)} quiet '
+                 'comparisons alarmed')
+    return f'{words} ({statistics.median(trial.runs):g} pairs)'
 
 
 def _folded(title: str, body: str) -> str:

@@ -11,6 +11,8 @@ RUN_METRICS = ('images_per_s', 'step_s', 'step_mad_s', 'wall_images_per_s', 'fir
                'time_to_first_step_s', 'final_loss', 'psnr_db', 'ssim', 'bicubic_psnr_db', 'steps',
                'first_counted_step', 'steady', 'step_p95_s', 'outlier_share')
 
+OTHERS = ('foreign_cpu_percent', 'foreign_threads', 'steal_percent', 'throttled_percent')
+
 
 def results_csv(summary: Summary) -> str:
     """A row a run; a metric that was not measured is empty."""
@@ -33,7 +35,7 @@ def _run_row(record: RunRecord) -> Dict[str, Any]:
         'wall_s': round(record.outcome.wall_s, 3),
         'peak_memory_mib': round(load.peak_memory_bytes / 2 ** 20, 1) if load else None,
         'mean_cpu_percent': round(load.mean_cpu_percent, 1) if load else None,
-        'foreign_cpu_percent': load and load.foreign_cpu_percent,
+        **{name: getattr(load, name, None) for name in OTHERS},
         'device': record.facts.get('device'), 'commit': record.facts.get('commit'),
     }
 

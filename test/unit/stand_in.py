@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from model import progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +59,11 @@ def test_log(psnr_db=32.5, bicubic_db=31.537):
 
 
 test_log.__test__ = False  # a log, not a test
+
+
+def is_alive(pid) -> bool:
+    """True where a process runs; a zombie has ended."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 class Project:

@@ -20,7 +20,7 @@ def cases(*argv):
 def test_without_flags_both_scripts_run_once_on_device_0():
     args = config.parse_args([])
     assert (args.device, args.kind, args.max_runs, args.strict, args.dry_run) == (
-        0, None, 5, False, False)
+        0, None, 7, False, False)
     assert args.reports == str(ROOT / 'reports')
     assert [(c.name, c.script, c.flags, c.metric) for c in config.cases(args)] == [
         ('performance', 'test/train_performance_1p.sh', (), SPEED),

@@ -17,7 +17,8 @@ from samples import (
     session,
 )
 
-from harness.judge import exit_status, fault, headline, judge, summarize, to_confirm
+from harness.evidence import fault
+from harness.judge import exit_status, headline, judge, summarize, to_confirm
 from harness.records import PSNR, SPEED, Certificate, Device, Status
 from harness.stats import loss_curve
 

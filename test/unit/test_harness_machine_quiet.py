@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is the machine quiet, and the same as before: load from outside, the canary, certificates."""
 
+import importlib.util
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from samples import MACHINE
@@ -74,6 +76,38 @@ def test_a_canary_that_cannot_run_says_why_in_one_line():
     assert (done.returncode, done.stdout) == (1, '')
     assert done.stderr.splitlines()[-1].startswith(
         'canary.py: the fixed workload does not run on the npu: No module named')
+
+
+@pytest.mark.parametrize('kind, complaint', [
+    ('npu', 'canary.py: the fixed workload does not run on the npu: TensorFlow ran it elsewhere'),
+    ('gpu', 'canary.py: the fixed workload does not run on the gpu: TensorFlow ran it elsewhere')])
+def test_a_canary_that_ran_elsewhere_has_no_value(kind, complaint):
+    # The double of npu_bridge brings no NPU: TensorFlow ignores the optimizer that is not there.
+    done = subprocess.run([sys.executable, str(ROOT / 'test/canary.py')], capture_output=True,
+                          text=True, env={**os.environ, 'RCAN_DEVICE_KIND': kind,
+                                          'PYTHONPATH': str(ROOT / 'test/unit/npu_double')})
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr.splitlines()[-1] == complaint
+
+
+@pytest.mark.parametrize('kind, op, device, proven', [
+    ('npu', 'GeOp', '/job:localhost/replica:0/task:0/device:CPU:0', True),
+    ('npu', 'Conv2D', '/job:localhost/replica:0/task:0/device:CPU:0', False),
+    ('gpu', 'Conv2D', '/job:localhost/replica:0/task:0/device:GPU:0', True),
+    ('gpu', 'Conv2D', '/job:localhost/replica:0/task:0/device:CPU:0', False),
+    ('cpu', 'Conv2D', '/job:localhost/replica:0/task:0/device:CPU:0', True)])
+def test_the_executed_graph_proves_where_the_canary_ran(kind, op, device, proven):
+    graph = SimpleNamespace(node=[SimpleNamespace(op='NoOp', device=''),
+                                  SimpleNamespace(op=op, device=device)])
+    assert canary_program().ran_on(kind, [graph]) is proven
+
+
+def canary_program():
+    """test/canary.py as a module: it lies in no package."""
+    spec = importlib.util.spec_from_file_location('canary_program', str(ROOT / 'test/canary.py'))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 MADE = Certificate('2026-01-01', '0123456789ab', certificate.match(MACHINE),

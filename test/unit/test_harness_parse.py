@@ -459,6 +459,17 @@ def test_of_few_steps_none_counts():
     assert measured.steady
 
 
+def test_of_a_run_that_took_turns_the_speed_is_the_mean_of_the_middle_half():
+    # Of the eight steps that count the middle half is 0.2, 0.3, 0.4, 0.4.
+    seconds = [0.5] * 6 + [0.2, 0.2, 0.2, 0.3, 0.4, 0.4, 0.4, 9.0]
+    log = training_log(steps=14).splitlines()
+    times = iter(seconds)
+    log = [f'Elpased time : {next(times):.6f}' if 'Elpased' in line else line for line in log]
+    made = TrainingLog().feed(log).measurement((Turn(6, 14),))
+    assert made.step_s == pytest.approx(0.325)
+    assert made.images_per_s == pytest.approx(BATCH_SIZE / 0.325)
+
+
 def test_of_a_run_that_took_turns_only_steps_begun_in_a_turn_count():
     # Steps 6 to 12 are its turns; the first of each lasted through the stop before.
     seconds = [0.5] * 5 + [9.0, 0.25, 0.25, 9.0, 0.25, 0.25, 0.25] + [0.75] * 13

@@ -140,7 +140,7 @@ def test_the_details_are_folded_and_complete():
     head, _, measured, hung = map(cells, folded(text, 'All metrics').splitlines())
     assert len(head) == len(measured) == len(hung) == 16
     assert dict(zip(head, measured)) == {
-        'run': 'performance 1', 'seed': '0', 'images/s': '32', 'step (median ± MAD)':
+        'run': 'performance 1', 'seed': '0', 'images/s': '32', 'step (typical ± MAD)':
         '500.0 ± 1.0 ms', 'p95': '520.0 ms', 'outliers': '12.5 %', 'wall images/s': '31',
         'first step': '2.00 s', 'time to first step': '6.50 s', 'final loss': '4.5000',
         'PSNR': '32.000 dB', 'SSIM': '0.9000', 'bicubic PSNR': '31.537 dB',
@@ -232,7 +232,8 @@ RESULTS = ['session', 'run', 'case', 'arm', 'seed', 'fault', 'disturbance', 'ima
            'wall_images_per_s', 'first_step_s', 'time_to_first_step_s', 'final_loss', 'psnr_db',
            'ssim', 'bicubic_psnr_db', 'steps', 'first_counted_step', 'steady', 'step_p95_s',
            'outlier_share', 'steps_per_s', 'wall_s', 'peak_memory_mib',
-           'mean_cpu_percent', 'foreign_cpu_percent', 'device', 'commit']
+           'mean_cpu_percent', 'foreign_cpu_percent', 'foreign_threads', 'steal_percent',
+           'throttled_percent', 'device', 'commit']
 VERDICTS = ['case', 'metric', 'unit', 'verdict', 'value', 'runs', 'baseline', 'difference', 'low',
             'high', 'p_value', 'confidence', 'against', 'margin', 'baseline_runs',
             'baseline_name', 'reason']
@@ -415,8 +416,9 @@ def test_a_certified_machine_is_quoted_and_another_says_that_it_is_not():
     done = summarized(record(32.0))
     assert 'This machine has not been certified' in markdown.to_markdown(done)
     done = dataclasses.replace(done, session=dataclasses.replace(done.session, certificate=made))
-    assert ('On this machine 1 of 3 quiet comparisons alarmed; 5 % slowdowns were caught 2 times '
-            'of 3 (2026-01-01 at 0123456789ab).') in markdown.to_markdown(done)
+    assert ('On this machine 1 of 3 quiet comparisons alarmed (3 pairs); 5 % slowdowns were caught '
+            '2 times of 3 (3 pairs). Pairs are medians; tried 2026-01-01 at 0123456789ab, here or '
+            ) in markdown.to_markdown(done)
 
 
 def test_pairs_are_told_with_the_revision_and_how_many_they_were():

@@ -14,9 +14,9 @@ import psutil
 import pytest
 from rich.console import Console
 from samples import CPU, MACHINE, case, planned, session
-from stand_in import training_log
+from stand_in import ROOT, is_alive, training_log
 
-from harness import device, live, plan, run, study
+from harness import device, live, run, study
 from harness.errors import ConfigError, RunError
 from harness.judge import judge
 from harness.records import Device, Status
@@ -59,11 +59,40 @@ def bench(tmp_path, monkeypatch):
     return Bench(tmp_path, tmp_path / 'run')
 
 
-def is_alive(pid):
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-
 # --- how a script ends ----------------------------------------------------------------------------
+
+# A harness that has stopped its script, as it does with the arms of a pair, and waits.
+HARNESS = '''
+import os, signal, sys
+from samples import CPU, planned
+from harness.run import Script
+root, folder = sys.argv[1:]
+script = Script(planned(), CPU, os.environ, root, folder)
+while not os.path.exists(os.path.join(root, 'ready')):
+    script.let_run(0.01)
+script.signal(signal.SIGSTOP)
+print('stopped', flush=True)
+signal.pause()
+'''
+
+
+def test_a_killed_harness_leaves_no_script_not_even_a_stopped_one(bench):
+    script = bench.root / planned().case.script
+    script.parent.mkdir(exist_ok=True)
+    script.write_text('sleep 600 & echo $! $$ >pids; touch ready; wait')
+    harness = subprocess.Popen(
+        [sys.executable, '-c', HARNESS, str(bench.root), str(bench.folder)], stdout=subprocess.PIPE,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'test/unit')])})
+    assert harness.stdout.readline() == b'stopped\n'
+    pids = [int(pid) for pid in (bench.root / 'pids').read_text().split()]
+    assert len(pids) == 2 and all(map(is_alive, pids))
+    harness.kill()
+    harness.communicate()
+    deadline = time.monotonic() + PATIENCE_S
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, pids))
+
 
 def test_a_script_that_succeeds_has_no_fault_and_leaves_its_output(bench):
     before = time.time()
@@ -84,7 +113,8 @@ def test_a_script_that_fails_has_its_exit_status_for_a_fault(bench, script, stat
 
 def test_a_script_that_has_ended_by_its_deadline_has_met_it(bench, monkeypatch):
     def sleep_until_it_has_ended(_):
-        while any(p.status() != psutil.STATUS_ZOMBIE for p in psutil.Process().children()):
+        # Of our two children the other is its guard, which waits for us.
+        while all(p.status() != psutil.STATUS_ZOMBIE for p in psutil.Process().children()):
             time.sleep(0.01)
 
     monkeypatch.setattr(run, 'time', SimpleNamespace(
@@ -424,95 +454,6 @@ def test_a_short_command_that_hangs_gives_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, 'run', lambda *args, timeout, **kwargs: patient(
         *args, **kwargs, timeout=0.1 if timeout <= 60 else None))
     assert run.ask(['sleep', '120'], str(tmp_path)) == ''
-
-
-arms_pids = []
-
-
-# --- two arms in turns ----------------------------------------------------------------------------
-
-# Makes a step every 20 ms of its own time and logs it; says when it works and when it does not.
-TRAINER = '''
-i=0
-while [ $i -lt {steps} ]; do
-  i=$((i + 1)); echo "$1 $i" >>"$SHARED"; sleep 0.02
-  echo "$i training step completed" >>test/output/0/train_0.log
-done
-{end}
-'''
-
-
-@pytest.fixture
-def arms(tmp_path, monkeypatch):
-    """Two projects whose scripts write what they do into one file, line by line."""
-    monkeypatch.setattr(run, 'TURN_S', 0.1)
-    monkeypatch.setattr(run, 'GRACE_S', 0.3)
-
-    def take_turns(steps=(30, 30), ends=('exit 0', 'exit 0'), slowdown=0.0, deadline_s=PATIENCE_S,
-                   interrupt_at=None):
-        roots, folders, lines = [], [], [[], []]
-        of = dataclasses.replace(case(deadline_s=deadline_s), script='script.sh')
-        pair = plan.pair(of, 1, 'session', slowdown)
-        for planned_arm, count, end in zip(pair, steps, ends):
-            root = tmp_path / planned_arm.arm.value
-            (root / 'test/output/0').mkdir(parents=True)
-            (root / 'script.sh').write_text(TRAINER.format(steps=count, end=end).replace(
-                '$1', planned_arm.arm.value))
-            roots.append(str(root))
-            folders.append(str(tmp_path / f'run-{planned_arm.arm.value}'))
-            os.mkdir(folders[-1])
-
-        def watch(number, pids, new):
-            arms_pids[:] = pids
-            lines[number] += new
-            if interrupt_at and len(lines[number]) >= interrupt_at:
-                raise KeyboardInterrupt
-            return len(lines[number])
-
-        environment = {**os.environ, 'SHARED': str(tmp_path / 'shared')}
-        outcomes = run.take_turns(pair, CPU, environment, roots, folders, watch)
-        work = (tmp_path / 'shared').read_text().split('\n')[:-1]
-        return outcomes, [line.split()[0] for line in work]
-
-    return take_turns
-
-
-def test_the_arms_of_a_pair_alternate_and_both_come_to_their_end(arms):
-    (old, new), work = arms()
-    assert (old.fault, new.fault, old.returncode, new.returncode) == ('', '', 0, 0)
-    assert work.count('old') == work.count('new') == 30
-    switches = sum(a != b for a, b in zip(work, work[1:]))
-    assert len(old.turns) >= 2 and len(new.turns) >= 2
-    # Once both have begun there is one switch a turn; side by side it would be some 58.
-    assert switches <= len(old.turns) + len(new.turns) + 20   # while both loaded
-
-
-def test_turns_are_of_steps_one_after_the_other_and_never_overlap(arms):
-    outcomes, _ = arms()
-    for outcome in outcomes:
-        for turn in outcome.turns[:-1]:
-            assert turn.last_step - turn.first_step + 1 >= run.TURN_STEPS
-        for one, next_one in zip(outcome.turns, outcome.turns[1:]):
-            assert one.last_step < next_one.first_step
-
-
-def test_where_one_arm_fails_the_other_is_stopped_and_both_say_so(arms):
-    (old, new), _ = arms(steps=(3, 100), ends=('exit 7', 'exit 0'))
-    assert old.fault == 'exit status 7'
-    assert new.fault == 'stopped, because the other arm of its pair failed'
-    assert not any(is_alive(pid) for pid in arms_pids)
-
-
-def test_an_interruption_ends_both_arms_even_the_one_that_is_stopped(arms):
-    (old, new), _ = arms(steps=(1000, 1000), interrupt_at=8)
-    assert old.interrupted and new.interrupted
-    assert not any(is_alive(pid) for pid in arms_pids)
-
-
-def test_an_arm_that_hangs_meets_its_deadline(arms):
-    (old, new), _ = arms(steps=(5, 5), ends=('sleep 60', 'exit 0'), deadline_s=0.7)
-    assert 'no end after' in old.fault
-    assert not any(is_alive(pid) for pid in arms_pids)
 
 
 def test_a_run_slowed_on_purpose_is_stopped_for_its_share_of_the_time(bench):

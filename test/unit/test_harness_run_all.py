@@ -246,7 +246,7 @@ def test_a_dry_run_prints_the_commands_and_runs_nothing(project, harness):
     done = harness('--dry-run')
     assert done.returncode == 0
     assert done.stdout.count('bash test/train_performance_1p.sh --max_step=12 --seed=0') == 1
-    assert '1 to 5 runs a case' in done.stdout
+    assert '1 to 7 runs a case' in done.stdout
     assert not project.trained()
     assert not (project.root / 'reports').exists()
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import parse
-from harness.steps import outlier_share, percentile_95, steady_start
+from harness.steps import interquartile_mean, outlier_share, percentile_95, steady_start
 
 MINIMUM = parse.WARMUP_STEPS
 RUNS = 200
@@ -125,3 +125,19 @@ def test_normal_steps_have_no_outliers_and_two_per_cent_are_found():
     normal = [draw.gauss(1, 0.05) for _ in range(5000)]
     assert outlier_share(normal) == 0
     assert outlier_share(normal[:4900] + [2.0] * 100) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize('seconds, expected', [
+    ([0.5], 0.5), ([1.0, 3.0], 2.0), ([1.0, 2.0, 9.0], 4.0), ([9.0, 1.0, 3.0, 2.0], 2.5),
+    ([1.0] * 6 + [2.0, 2.0], 1.0), ([1.0] * 4 + [2.0] * 4, 1.5)])
+def test_the_interquartile_mean_is_the_mean_of_the_middle_half(seconds, expected):
+    assert interquartile_mean(seconds) == pytest.approx(expected)
+
+
+def test_on_a_machine_of_two_speeds_the_interquartile_mean_is_steadier_than_the_median():
+    # Six turns of three steps, each turn fast or slow by 20 %, as a neighbour comes and goes.
+    draw = random.Random(8)
+    runs = [[draw.gauss(0.27, 0.005) * speed for speed in draw.choices((1.0, 1.2), k=6)
+             for _ in range(3)] for _ in range(RUNS)]
+    spread = {of: statistics.stdev(map(of, runs)) for of in (interquartile_mean, statistics.median)}
+    assert spread[interquartile_mean] < 0.9 * spread[statistics.median]
