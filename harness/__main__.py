@@ -12,6 +12,7 @@ import os
 import re
 import statistics
 import sys
+from typing import Any, Mapping, Tuple
 
 from harness import environment
 
@@ -58,32 +59,45 @@ def learn(args) -> int:
         raise ConfigError(f'--runs must be {stats.SHORT_HISTORY} or more, not {args.max_runs}: '
                           'fewer do not show the spread; 10 are good, 20 better')
     session = run_all.open_session(args, 'python -m harness baseline learn', sys.argv[1:])
-    with live.View() as view:
-        study = Study(session, args.reports, view)
+    baseline.require_margin(args.margin, [case.name for case in session.cases])
+    if '-dirty-' in session.machine['commit']:
+        print('harness: this checkout has changes that are not committed: no later regression can '
+              'be confirmed side by side with this baseline\'s revision', file=sys.stderr)
+    store.make_reports_folder(args.reports)
+    with History(config.history_url(args)) as kept, live.View() as view:
+        study = Study(session, args.reports, view, history=kept)
         records = study.repeat()
+    failed = next((r for r in records if r.fault), None)
+    if failed:
+        print(f'harness: {failed.run.id} cannot be part of a baseline: {failed.fault}; see '
+              f'{failed.outcome.output_path}', file=sys.stderr)
+        return 130 if failed.outcome.interrupted else 3
     _save(records, args.reason, study.session.canary_s, args.margin)
     return 0
 
 
 def promote(args) -> int:
-    """Make the runs of a session, or those named, the baseline."""
-    session, records = store.load(args.reports, args.session)
+    """Make the runs of a session, or those named of any session, the baseline."""
     named = set(args.run)
+    names = {store.session_of(args.reports, run) for run in named} or {args.session}
+    loaded = [store.load(args.reports, name) for name in sorted(names)]
+    records = [r for _, of_session in loaded for r in of_session]
     unknown = named - {r.run.id for r in records}
     if unknown:
-        raise ConfigError(f'no run {", ".join(sorted(unknown))} in session {session.id}: '
-                          f'ls {os.path.join(args.reports, "runs")} shows them')
+        raise ConfigError(f'no run {", ".join(sorted(unknown))}: '
+                          f'ls {os.path.join(args.reports, "runs")} shows those that are there')
     chosen = [r for r in records if not r.run.arm.value and (not named or r.run.id in named)]
-    _save(chosen, args.reason, session.canary_s, args.margin)
+    canary_s = [s for session, _ in loaded for s in session.canary_s]
+    _save(chosen, args.reason, canary_s, args.margin)
     return 0
 
 
 def diff(args) -> int:
-    """In which facts each baseline differs from the newest session here."""
-    session, records = store.load(args.reports, args.session)
-    facts = next((r.facts for r in records if r.measurement), session.machine)
+    """In which facts each baseline differs from the newest session here, or from this machine."""
+    facts, is_run = _facts(args)
     for b in baseline.load_all(baseline.FOLDER):
-        unlike = differing(b.match, facts)
+        # Before anything has run, what would be trained is not known.
+        unlike = differing(b.match, facts if is_run else {**b.match, **facts})
         print(f'{b.name}: ' + (f'not compared, for it differs in {", ".join(unlike)}'
                                if unlike else 'compared: nothing that matters differs'))
         for name, there in sorted(b.environment.items()):
@@ -94,21 +108,26 @@ def diff(args) -> int:
 
 def retire(args) -> int:
     """Remove a baseline from those that are compared with; git keeps it."""
-    path = baseline.retire(args.name, baseline.FOLDER)
+    path = baseline.find(args.name, baseline.FOLDER)
+    in_root = os.path.relpath(path, config.ROOT)
+    if not run_all.ask(['git', 'ls-tree', '--name-only', 'HEAD', in_root]):
+        raise ConfigError(f'{os.path.relpath(path)} was never committed, so it would be lost: '
+                          'commit it first, or remove it by hand')
+    baseline.retire(path)
     print(f'removed {os.path.relpath(path)}: git has it still (commit its removal)')
     return 0
 
 
 def rejudge(args) -> int:
     """Make the reports of a session again from its stored records."""
-    name = os.path.basename(args.session.rstrip('/'))
+    folder, name = os.path.split(args.session.rstrip('/'))
     name = name[:-len('.json')] if name.endswith('.json') else name
-    # A run's folder names its session first.
-    name = next((s for s in store.sessions(args.reports) if name.startswith(s)), name)
-    session, records = store.load(args.reports, name)
+    # A path into some reports' runs/ says where; a name alone is of these reports.
+    reports = os.path.dirname(os.path.abspath(folder)) if folder else args.reports
+    session, records = store.load(reports, store.session_of(reports, name))
     summary = judge.summarize(session, records)
-    store.save_reports(args.reports, summary)
-    print('\n'.join(markdown.closing_lines(summary, args.reports)))
+    store.save_reports(reports, summary)
+    print('\n'.join(markdown.closing_lines(summary, reports)))
     return judge.exit_status(summary.verdicts, strict=False)
 
 
@@ -138,6 +157,15 @@ def certified(args) -> int:
         path = certify.certify(session, args.reports, args.runs, view)
     print(f'{os.path.relpath(path)} (commit it)')
     return 0
+
+
+def _facts(args) -> Tuple[Mapping[str, Any], bool]:
+    """Those of a session, and whether they are a run's; of this machine where there is none."""
+    if not args.session and not store.sessions(args.reports):
+        return run_all.open_session(args, 'python -m harness baseline diff', []).machine, False
+    session, records = store.load(args.reports, args.session)
+    facts = next((r.facts for r in records if r.measurement), None)
+    return facts or session.machine, bool(facts)
 
 
 def _save(records, reason, canary_s, margin):
@@ -208,7 +236,8 @@ def _add_baseline(parser):
 
     learning = actions.add_parser('learn', help='make them from so many runs of this checkout')
     learning.add_argument('--runs', dest='max_runs', type=config.positive, default=10, metavar='N',
-                          help='runs of each case; default: %(default)s')
+                          help='undisturbed runs of each case; default: %(default)s')
+    config.add_history_flag(learning)
     _add_reason(learning)
     config.add_case_flags(learning)
     learning.set_defaults(do=learn, against='')
@@ -216,15 +245,16 @@ def _add_baseline(parser):
     promoting = actions.add_parser('promote', help='make them from runs that are there')
     promoting.add_argument('--session', default='', help='default: the newest')
     promoting.add_argument('--run', action='append', default=[], metavar='NAME',
-                           help='only this run of it; may be given several times')
+                           help='only this run, of whatever session; may be given several times')
     _add_reason(promoting)
     config.add_reports_flag(promoting)
     promoting.set_defaults(do=promote)
 
-    differing = actions.add_parser('diff', help='what differs between each and a session here')
-    differing.add_argument('--session', default='', help='default: the newest')
-    config.add_reports_flag(differing)
-    differing.set_defaults(do=diff)
+    comparing = actions.add_parser('diff', help='what differs between each and a session here, or '
+                                   'this machine before the first')
+    comparing.add_argument('--session', default='', help='default: the newest')
+    config.add_case_flags(comparing)
+    comparing.set_defaults(do=diff, max_runs=1, against='')
 
     retiring = actions.add_parser('retire', help='compare with one no more')
     retiring.add_argument('name', help='as baseline show prints it')

@@ -12,10 +12,10 @@ def again(case: Case, facts: Mapping[str, Any], *more: str) -> str:
     return _code('python harness/run_all.py', *_flags(case, facts), *more)
 
 
-def learn(case: Case, facts: Mapping[str, Any]) -> str:
-    """Make a baseline of this case here."""
+def learn(case: Case, facts: Mapping[str, Any], reason: str) -> str:
+    """Make a baseline of this case here; the reason is kept with it."""
     return _code('python -m harness baseline learn --runs 10', *_flags(case, facts),
-                 '--reason "first baseline of this machine"')
+                 f'--reason "{reason}"')
 
 
 def _code(*parts: str) -> str:

@@ -14,6 +14,7 @@ from harness.records import METRICS, Baseline, Metric, RunRecord
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'baselines')
 SCHEMA = 2
+LEAST_RUNS = 3   # of fewer, no rule makes anything
 
 # What was trained: accuracy depends on it, on whatever machine.
 TRAINED = ('preset', 'scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio', 'patch_size',
@@ -46,10 +47,17 @@ def from_runs(records: Sequence[RunRecord], reason: str, canary_s: Sequence[floa
         cases.setdefault(record.run.case.name, []).append(record)
     if not cases:
         raise ConfigError('no runs to make a baseline from: run harness/run_all.py first')
+    require_margin(margin, list(cases))
+    return tuple(_from_case(of_case, reason, canary_s, margin) for of_case in cases.values())
+
+
+def require_margin(margin: Optional[float], cases: Sequence[str]):
+    """Raise ConfigError where one margin cannot be that of all these cases."""
     if margin is not None and len(cases) > 1:
         raise ConfigError('--margin is in the unit of one metric, but these runs are of '
                           f'{" and ".join(cases)}: use it for the runs of one case')
-    return tuple(_from_case(of_case, reason, canary_s, margin) for of_case in cases.values())
+    if margin is not None and not margin > 0:
+        raise ConfigError(f'--margin must be above 0, not {margin}')
 
 
 def to_json(baseline: Baseline) -> str:
@@ -66,13 +74,16 @@ def to_json(baseline: Baseline) -> str:
     return f'{head},\n "losses": [\n  {curves}\n ]\n}}\n'
 
 
-def retire(name: str, folder: str = FOLDER) -> str:
-    """Remove a baseline's file; return its path.  Raises ConfigError where there is none."""
-    path = os.path.join(folder, f'{name}.json')
+def find(name: str, folder: str = FOLDER) -> str:
+    """The path of a baseline's file; raises ConfigError where there is none."""
     if name not in {b.name for b in load_all(folder)}:
         raise ConfigError(f'no baseline {name}: `python -m harness baseline show` lists them')
+    return os.path.join(folder, f'{name}.json')
+
+
+def retire(path: str):
+    """Remove a baseline's file."""
     os.unlink(path)
-    return path
 
 
 def digest(match: Mapping[str, Any]) -> str:
@@ -92,11 +103,14 @@ def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[flo
     values = []
     for record in records:
         value = record.value(metric)
-        why = record.fault or ('' if value else f'it measured no {metric.name}') or (
-            record.disturbance if metric.relative else '')
+        why = (record.fault or ('' if value else f'it measured no {metric.name}')
+               or record.disturbed)
         if why or not value:
             raise ConfigError(f'{record.run.id} cannot be part of a baseline: {why}')
         values.append(value)
+    if len(records) < LEAST_RUNS:
+        raise ConfigError(f'{case}: {len(records)} runs show no spread: a baseline takes '
+                          f'{LEAST_RUNS} at the least, and 10 are good')
     facts = records[0].facts
     shared = match(metric, facts)
     for record in records[1:]:

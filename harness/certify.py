@@ -7,7 +7,8 @@ import statistics
 import time
 from typing import Dict, List, Sequence
 
-from harness import certificate, live
+from harness import certificate, live, plan
+from harness.errors import ConfigError
 from harness.records import Arm, Case, Certificate, RunRecord, Session, Trial
 from harness.study import Study
 
@@ -17,11 +18,14 @@ SLOWDOWNS = (0.10, 0.05, 0.03)  # as shares of the time
 def certify(session: Session, reports: str, runs: int, view: live.View) -> str:
     """Compare so often, write the machine's certificate after each, and return its path.
 
-    The session is against HEAD, which this checkout is to be too.  After each comparison of equal
+    The session is against HEAD, which this checkout has to be too.  After each comparison of equal
     code comes one with a slowdown, until there is a third as many of each.  Their reports are in
-    reports/certify/.
+    reports/certify/, and the certificate too until it knows as much as the one that it replaces.
+    Raises ConfigError where the answer would not be known.
     """
+    _require_known_answer(session)
     folder = os.path.join(reports, 'certify')
+    before = _comparisons(session.certificate) if session.certificate else 0
     tries: Dict[float, List[Study]] = {0.0: [], **{s: [] for s in SLOWDOWNS}}
     for number in range(runs):
         slowed = SLOWDOWNS[number % len(SLOWDOWNS)]
@@ -33,9 +37,23 @@ def certify(session: Session, reports: str, runs: int, view: live.View) -> str:
                 raise KeyboardInterrupt
             tries[slowdown].append(study)
             made = _certificate(session, tries)
-            path = certificate.save(made)
+            replaces = _comparisons(made) >= before or number == runs - 1 and slowdown
+            path = certificate.save(made, certificate.FOLDER if replaces else folder)
             view.say(f'certify: {_so_far(made)}')
     return path
+
+
+def _require_known_answer(session: Session):
+    """Raise ConfigError unless the arms are equal and a slowdown shows."""
+    if session.machine['commit'] != session.against:
+        raise ConfigError('this checkout has changes, so it does not equal HEAD: commit or stash '
+                          'them first')
+    if len(session.cases) != 1 or not session.cases[0].metric.relative:
+        raise ConfigError('--cases must name one case, and one that measures a speed: performance')
+
+
+def _comparisons(made: Certificate) -> int:
+    return sum(len(trial.calls) for trial in made.trials)
 
 
 def _certificate(session: Session, tries: Dict[float, List[Study]]) -> Certificate:
@@ -49,13 +67,14 @@ def _certificate(session: Session, tries: Dict[float, List[Study]]) -> Certifica
                   tuple(len(s.records) // 2 for s in studies))
             for slowdown, studies in tries.items() if studies),
         spread=round(statistics.stdev(pairs), 5) if len(pairs) > 1 else 0.0,
-        pair_s=round(statistics.median(r.outcome.wall_s for s in every for r in s.records), 1),
-        canary_s=tuple(s for study in quiet for s in study.session.canary_s))
+        pair_s=round(statistics.median(t for s in every for t in plan.took_s(s.records)), 1),
+        canary_s=tuple(s for study in quiet for s in study.session.canary_s),
+        case=' '.join([session.cases[0].name, *session.cases[0].flags]))
 
 
 def differences(case: Case, records: Sequence[RunRecord]) -> List[float]:
     """New less old of every undisturbed pair that measured, on the metric's scale."""
-    value = {(r.run.index, r.run.arm): None if r.disturbance else r.value(case.metric)
+    value = {(r.run.index, r.run.arm): None if r.disturbed else r.value(case.metric)
              for r in records}
     return [case.metric.scaled(new) - case.metric.scaled(old)
             for (index, arm), new in value.items()

@@ -19,22 +19,32 @@ def sentences(session: Session, case: Case, see: float, power: float) -> Iterato
     for b in session.baselines:
         facts = {**b.match, **session.machine}   # what is trained is not known yet
         if b.case == case.name and not differing(b.match, facts):
+            what = f'{case.name} against {b.name}'
+            if len(b.values) < stats.SHORT_HISTORY:
+                yield f'{what}: not known, for its {len(b.values)} runs do not show the spread'
+                continue
             spread = statistics.stdev(map(metric.scaled, b.values))
-            error = stats.share(stats.looks(1, session.max_runs))
-            runs = stats.runs_to_narrow(spread, loss, len(b.values), error, power)
-            yield _sentence(f'{case.name} against {b.name}', runs, 'runs', b.wall_s, see, power)
+            runs = stats.runs_to_narrow(
+                spread, loss, len(b.values), stats.error_of_looks(1, session.max_runs), power,
+                -metric.rescaled(-b.margin))
+            yield _sentence(what, runs, 'runs', b.wall_s, see, power, b.margin)
     made = session.certificate
     if made:
-        error = stats.share(stats.looks(stats.PAIRS, session.max_runs))
-        pairs = stats.runs_to_narrow(made.spread, loss, error=error, power=power)
-        yield _sentence(f'{case.name} with --against', pairs, 'pairs', made.pair_s, see, power)
+        pairs = stats.runs_to_narrow(
+            made.spread, loss, error_of=stats.error_of_looks(stats.PAIRS, session.max_runs),
+            power=power, margin=-metric.rescaled(-metric.margin))
+        yield _sentence(f'{case.name} with --against, as certified with {made.case}', pairs,
+                        'pairs', made.pair_s, see, power, metric.margin)
     else:
         yield (f'{case.name} with --against: not known, for this machine is not certified: '
                'python -m harness certify')
 
 
 def _sentence(what: str, runs: Optional[int], unit: str, each_s: float, see: float,
-              power: float) -> str:
+              power: float, margin: float) -> str:
+    if see <= margin:
+        return (f'{what}: a loss of {see * 100:g} % is within the limit of {margin * 100:g} %, so '
+                'it is never called')
     if runs is None:
         return f'{what}: more than 100 {unit} to see {see * 100:g} %: use a quieter machine'
     time = f', {runs * each_s / 60:.0f} min' if each_s else ''

@@ -50,7 +50,7 @@ class Entry:
     commit: str
     started_unix_s: float
     wall_s: float
-    match: str                 # digest of what a run may be compared with
+    match: str                 # digest of what a run may be compared with; -old, -new: of pairs
 
     def __post_init__(self):
         if self.metric not in METRICS:

@@ -8,7 +8,7 @@ runs against a baseline and for pairs.
 import dataclasses
 import math
 import statistics
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from harness import advice, stats
 from harness.records import (
@@ -40,7 +40,7 @@ def summarize(session: Session, records: Sequence[RunRecord]) -> Summary:
         verdicts = judge(session, cases, alone)
         confirmed = [c for c in cases if any(r.run.case == c for r in pairs)]
         by_pairs = dict(zip(confirmed, judge(session, confirmed, pairs)))
-        verdicts = tuple(_confirmed(v, by_pairs[c]) if c in by_pairs else v
+        verdicts = tuple(_after_pairs(v, by_pairs.get(c), session.unconfirmed.get(c.name, ''))
                          for c, v in zip(cases, verdicts))
     return Summary(session, verdicts, tuple(records))
 
@@ -76,7 +76,7 @@ def to_confirm(verdict: Verdict) -> bool:
     """Whether a verdict is only a suspicion: slower or less accurate than an earlier day's runs."""
     c = verdict.comparison
     return bool(verdict.status is Status.REGRESSION and verdict.baseline and not verdict.against
-                and c and c.difference <= -c.margin)
+                and not verdict.curve and c and c.difference <= -c.margin)
 
 
 def interval_name(c: Comparison) -> str:
@@ -93,12 +93,12 @@ def _decide(w: Weighed, p_value: float) -> Verdict:
         -metric.unscaled(-w.interval.detectable))
     status = _status(comparison)
     reason = _sentence(w, status, comparison)
-    leaves = _leaves_envelope(w)
-    if leaves:
-        status, reason = Status.REGRESSION, f'{reason} But {leaves}.'
+    curve = _leaves_envelope(w)
+    if curve:
+        status, reason = Status.REGRESSION, f'{reason} But {curve}.'
     return Verdict(w.case.name, metric, status, reason, _advice(w, status, comparison),
                    comparison.now, len(w.values), w.baseline, comparison, w.against,
-                   undecided=status is Status.INCONCLUSIVE)
+                   undecided=status is Status.INCONCLUSIVE, curve=curve)
 
 
 def _status(c: Comparison) -> Status:
@@ -155,7 +155,8 @@ def _sentence(w: Weighed, status: Status, c: Comparison) -> str:
 def _advice(w: Weighed, status: Status, c: Comparison) -> Tuple[str, ...]:
     facts = w.records[0].facts
     if status is Status.IMPROVED:
-        return (f'If this is meant to last, make it the baseline: {advice.learn(w.case, facts)}',)
+        return (f'If this is meant to last, make it the baseline: '
+                f'{advice.learn(w.case, facts, "faster, or more accurate, since ...")}',)
     if status is Status.REGRESSION:
         return ('Look at the last changes of the code and of the environment below.',
                 'To find the change, compare with its parent: '
@@ -172,35 +173,52 @@ def _more_runs(w: Weighed, c: Comparison) -> str:
     difference, limit = (metric.rescaled(x) for x in (c.difference, -c.margin))
     slack = -difference if c.difference <= -c.margin else difference - limit
     scaled = [metric.scaled(v) for v in w.others]
+    least = len(w.values) + 2
     if w.baseline:
-        runs = stats.runs_to_narrow(statistics.stdev(scaled), slack, len(scaled), c.error)
+        runs = stats.runs_to_narrow(statistics.stdev(scaled), slack, len(scaled),
+                                    stats.error_of_looks(1, least))
     else:
         spread = statistics.stdev(metric.scaled(v) - s for v, s in zip(w.values, scaled))
-        runs = stats.runs_to_narrow(spread, slack, error=c.error)
+        runs = stats.runs_to_narrow(spread, slack,
+                                    error_of=stats.error_of_looks(stats.PAIRS, least))
     if runs is None:
+        learn = advice.learn(w.case, facts, 'on a quieter machine')
         return 'More runs alone will not decide it: use a quieter machine' + (
-            f', and make a baseline on it: {advice.learn(w.case, facts)}' if w.baseline else '.')
-    runs = max(runs, len(w.values) + 2)
+            f', and make a baseline on it: {learn}' if w.baseline else '.')
+    runs = max(runs, least)
     against = (f'--against {w.against}',) if w.against else ()
     command = advice.again(w.case, facts, *against, f'--max-runs {runs}')
     return f'{runs} {w.units} would decide it, if the difference stays: {command}'
 
 
+def _after_pairs(alone: Verdict, pairs: Optional[Verdict], why_not: str) -> Verdict:
+    """A suspicion against a baseline, and what pairs with its revision made of it.
+
+    why_not: why there are none, or not enough; a suspicion stays what it is, and says so.
+    """
+    if pairs and not (why_not and pairs.undecided):
+        return _confirmed(alone, pairs)
+    if why_not:
+        return dataclasses.replace(
+            alone, reason=f'{alone.reason} It could not be confirmed beside the baseline\'s '
+                          f'revision: {why_not}.')
+    return alone
+
+
 def _confirmed(alone: Verdict, pairs: Verdict) -> Verdict:
-    """A suspicion against a baseline, after its revision has run side by side with this one."""
     beside = f'Side by side with the baseline\'s revision: {pairs.reason}'
-    status, advice = alone.status, alone.advice
+    status, advised = alone.status, alone.advice
     if pairs.status is Status.REGRESSION:
         beside = f'Confirmed. {beside}'
     elif pairs.status in (Status.PASS, Status.IMPROVED):
         status = Status.INVALID
         beside += ' So the machine has changed, not the code.'
-        advice = ('Find out what has changed on the machine (the environment is below), or make a '
-                  'new baseline: `python -m harness baseline learn --help`',)
-    elif pairs.undecided:
-        status, advice = Status.INCONCLUSIVE, pairs.advice
+        advised = ('Find out what has changed on the machine (the environment is below), or make '
+                   'a new baseline: `python -m harness baseline learn --help`',)
+    elif pairs.undecided or pairs.disturbed:
+        status, advised = pairs.status, pairs.advice
         beside = f'Not confirmed. {beside}'
     else:
         beside = f'It could not be confirmed. {beside}'
     return dataclasses.replace(alone, status=status, reason=f'{alone.reason} {beside}',
-                               advice=advice, against=pairs.against)
+                               advice=advised, against=pairs.against, undecided=pairs.undecided)

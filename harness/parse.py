@@ -103,11 +103,12 @@ class TrainingLog:
         self._require_finished()
         self._require_whole_evaluation()
         config = self.events['config'].value
-        warm_up = sum(step <= WARMUP_STEPS for step in self.steps)
-        start = warm_up if turns else steady_start(self.seconds, warm_up)
-        first = warm_up if start is None else start
-        counted = [seconds for step, seconds in zip(self.steps[first:], self.seconds[first:])
-                   if not turns or any(t.first_step < step <= t.last_step for t in turns)]
+        warm = [(step, seconds) for step, seconds in zip(self.steps, self.seconds)
+                if step > WARMUP_STEPS
+                and (not turns or any(t.first_step < step <= t.last_step for t in turns))]
+        start = steady_start([seconds for _, seconds in warm])
+        steady = warm[start or 0:]
+        counted = [seconds for _, seconds in steady]
         step_s = None
         if counted:
             step_s = interquartile_mean(counted) if turns else statistics.median(counted)
@@ -130,7 +131,7 @@ class TrainingLog:
             psnr_db=self.psnr_db,
             ssim=self.events['eval_accuracy'].metadata.get('ssim') if self.psnr_db else None,
             bicubic_psnr_db=self._value('bicubic_psnr', None) if self.psnr_db else None,
-            first_counted_step=self.steps[first] if counted else None,
+            first_counted_step=steady[0][0] if steady else None,
             steady=start is not None,
             step_p95_s=percentile_95(counted) if counted else None,
             outlier_share=outlier_share(counted) if counted else None,

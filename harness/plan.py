@@ -2,9 +2,9 @@
 """Which run comes when (pure)."""
 
 import shlex
-from typing import Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple
 
-from harness.records import Arm, Case, Device, PlannedRun
+from harness.records import Arm, Case, Device, PlannedRun, RunRecord
 
 
 def run(case: Case, index: int, session: str) -> PlannedRun:
@@ -21,6 +21,16 @@ def pair(case: Case, index: int, session: str, slowdown: float = 0.0) -> Tuple[P
                            seed=index - 1, arm=arm, slowdown=slowdown if arm is Arm.NEW else 0.0)
                 for arm in (Arm.OLD, Arm.NEW))
     return (old, new) if index % 2 else (new, old)
+
+
+def took_s(records: Sequence[RunRecord]) -> List[float]:
+    """The seconds of each run or pair of a case; the arms of a pair that takes turns overlap."""
+    walls_s: Dict[int, float] = {}
+    for record in records:
+        index, wall_s = record.run.index, record.outcome.wall_s
+        before_s = walls_s.get(index, 0.0)
+        walls_s[index] = max(before_s, wall_s) if record.outcome.turns else before_s + wall_s
+    return list(walls_s.values())
 
 
 def describe(cases: Sequence[Case], first: int, most: int, against: str, device: Device,

@@ -187,6 +187,11 @@ class RunRecord:
     last_lines: Tuple[str, ...] = ()      # of the output, where there is a fault
     disturbance: str = ''                 # by others on the machine; empty: none that was seen
 
+    @property
+    def disturbed(self) -> str:
+        """What makes its value no evidence; load on a machine changes speeds, never a PSNR."""
+        return self.disturbance if self.run.case.metric.relative else ''
+
     def value(self, metric: Metric) -> Optional[float]:
         """What this run has measured of a metric; None where it has not."""
         return getattr(self.measurement, metric.name, None)
@@ -240,11 +245,12 @@ class Certificate:
 
     day: str
     commit: str
-    match: Mapping[str, Any]              # of the machine and of what was trained
+    match: Mapping[str, Any]              # of the machine
     trials: Tuple[Trial, ...]
     spread: float                         # sd of differences within pairs of equal arms
     pair_s: float                         # that one pair takes, the median
     canary_s: Tuple[float, ...]
+    case: str = ''                        # what was compared, with its flags
 
 
 class Status(enum.Enum):
@@ -288,6 +294,8 @@ class Verdict:
     comparison: Optional[Comparison] = None
     against: str = ''                     # the old arm's commit, where pairs decided
     undecided: bool = False               # more runs may decide it
+    disturbed: bool = False               # INVALID for the machine's sake, not the runs'
+    curve: str = ''                       # where the loss curves leave the envelope, if they do
 
 
 @dataclass(frozen=True)
@@ -306,6 +314,7 @@ class Session:
     certificate: Optional[Certificate] = None
     canary_s: Tuple[float, ...] = ()      # the fixed workload: before, between and after
     ended: str = ''                       # why before all was decided; empty: it was not
+    unconfirmed: Mapping[str, str] = field(default_factory=dict)  # by case: why there are no pairs
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,13 @@ def run(planned: PlannedRun, device: Device, environment: Mapping[str, str], roo
     return script.outcome()
 
 
-def ask(argv: Sequence[str], root: str, environment: Optional[Mapping[str, str]] = None) -> str:
+def ask(argv: Sequence[str], root: str, environment: Optional[Mapping[str, str]] = None,
+        timeout_s: float = 60) -> str:
     """The standard output of a short command, without the line end; empty where it fails."""
     try:
         done = subprocess.run(argv, cwd=root, env=environment and dict(environment),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, timeout=60, check=True)
+                              stderr=subprocess.DEVNULL, timeout=timeout_s, check=True)
     except (OSError, subprocess.SubprocessError):
         return ''
     return done.stdout.decode('utf-8', 'replace').strip()

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import time
+import traceback
 from typing import Callable, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -103,6 +104,15 @@ def run_main(program: str, start: Callable[[], int]):
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as e:   # a full disk, a folder that is gone
+        print(f'{program}: {e}: nothing can be said of the code; what was measured before is kept',
+              file=sys.stderr)
+        sys.exit(3)
+    except Exception:   # our own mistake: Python's status for it, 1, would be a regression
+        traceback.print_exc()
+        print(f'{program}: this is a mistake of the harness, and says nothing about the code',
+              file=sys.stderr)
+        sys.exit(3)
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 
 import math
 import statistics
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 from scipy import stats
 
@@ -21,30 +21,32 @@ class Interval(NamedTuple):
     low: float
     high: float
     p_value: float        # two-sided, of a true difference of 0
-    detectable: float     # the smallest true difference that is seen 4 times in 5
+    detectable: float     # the smallest true loss that is called 4 times in 5
     rule: str
 
 
-def prediction_interval(new: Sequence[float], base: Sequence[float],
-                        error: float = ERROR) -> Optional[Interval]:
+def prediction_interval(new: Sequence[float], base: Sequence[float], error: float = ERROR,
+                        margin: float = 0.0) -> Optional[Interval]:
     """Mean of new less mean of base, with the Student t prediction interval.
 
     The spread is the baseline's (df = B - 1), for it holds with a single new run.  With fewer
     than 5 baseline runs it is Welch's, for which both sides need 3 runs; else None: too few.
+    margin: the loss that is accepted.
     """
     difference = statistics.mean(new) - statistics.mean(base)
     if len(base) >= SHORT_HISTORY:
         spread = statistics.stdev(base) * math.sqrt(1 / len(new) + 1 / len(base))
-        return _interval(difference, spread, len(base) - 1, error, 'Student t prediction')
+        return _interval(difference, spread, len(base) - 1, error, margin, 'Student t prediction')
     if min(len(new), len(base)) < 3:
         return None
     a, b = (statistics.variance(x) / len(x) for x in (new, base))
     freedom = ((a + b) ** 2 / (a ** 2 / (len(new) - 1) + b ** 2 / (len(base) - 1))
                if a + b else 1.0)
-    return _interval(difference, math.sqrt(a + b), freedom, error, 'Welch t')
+    return _interval(difference, math.sqrt(a + b), freedom, error, margin, 'Welch t')
 
 
-def paired_interval(differences: Sequence[float], error: float = ERROR) -> Optional[Interval]:
+def paired_interval(differences: Sequence[float], error: float = ERROR,
+                    margin: float = 0.0) -> Optional[Interval]:
     """Mean of the differences within pairs, with the paired t interval; None: fewer than 3.
 
     What drifts from pair to pair cancels, so it needs no history and no steady machine.
@@ -52,7 +54,8 @@ def paired_interval(differences: Sequence[float], error: float = ERROR) -> Optio
     if len(differences) < PAIRS:
         return None
     spread = statistics.stdev(differences) / math.sqrt(len(differences))
-    return _interval(statistics.mean(differences), spread, len(differences) - 1, error, 'paired t')
+    return _interval(statistics.mean(differences), spread, len(differences) - 1, error, margin,
+                     'paired t')
 
 
 def looks(first: int, most: int) -> Tuple[int, ...]:
@@ -81,19 +84,28 @@ def holm(p_values: Sequence[float]) -> Tuple[float, ...]:
     return tuple(adjusted)
 
 
-def runs_to_narrow(spread: float, half_width: float, base: int = 0, error: float = ERROR,
-                   power: float = 0.5, most: int = 100) -> Optional[int]:
+def runs_to_narrow(spread: float, half_width: float, base: int = 0,
+                   error_of: Callable[[int], float] = lambda runs: ERROR, power: float = 0.5,
+                   margin: float = 0.0, most: int = 100) -> Optional[int]:
     """How many runs (of `base` in the baseline; 0: pairs) make the interval as narrow as that.
 
-    spread is the standard deviation of runs, or of differences within pairs.  With a power, a
-    true difference of half_width is seen with that probability.  None: more than `most`.
+    spread is the standard deviation of runs, or of differences within pairs; error_of gives the
+    error that may be spent where there may be so many runs.  With a power, a true loss of
+    half_width is called with that probability: clear of zero and beyond the margin.
+    None: more than `most`.
     """
     for n in range(1 if base else PAIRS, most + 1):
         freedom = base - 1 if base else n - 1
-        needed = stats.t.ppf(1 - error / 2, freedom) + stats.t.ppf(power, freedom)
-        if needed * spread * math.sqrt(1 / n + (1 / base if base else 0)) <= half_width:
+        deviation = spread * math.sqrt(1 / n + (1 / base if base else 0))
+        clear = max(stats.t.ppf(1 - error_of(n) / 2, freedom) * deviation, margin)
+        if clear + stats.t.ppf(power, freedom) * deviation <= half_width:
             return n
     return None
+
+
+def error_of_looks(first: int, least: int = 0) -> Callable[[int], float]:
+    """The error of each look by how many runs there may be; there may be `least` anyway."""
+    return lambda most: share(looks(first, max(most, least)))
 
 
 def loss_curve(losses: Sequence[float]) -> Tuple[float, ...]:
@@ -121,9 +133,12 @@ def envelope(curves: Sequence[Sequence[float]],
     return tuple(band)
 
 
-def _interval(difference: float, spread: float, freedom: float, error: float,
+def _interval(difference: float, spread: float, freedom: float, error: float, margin: float,
               rule: str) -> Interval:
-    """The t interval of a difference whose standard error is `spread`."""
+    """The t interval of a difference whose standard error is `spread`.
+
+    A loss is called where it is clear of zero and beyond the margin, so it takes both.
+    """
     quantile = stats.t.ppf(1 - error / 2, freedom)
     if spread:
         p_value = 2 * stats.t.sf(abs(difference) / spread, freedom)
@@ -131,4 +146,4 @@ def _interval(difference: float, spread: float, freedom: float, error: float,
         p_value = float(difference == 0)
     half = quantile * spread
     return Interval(difference, difference - half, difference + half, p_value,
-                    (quantile + stats.t.ppf(POWER, freedom)) * spread, rule)
+                    max(half, margin) + stats.t.ppf(POWER, freedom) * spread, rule)

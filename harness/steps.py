@@ -13,8 +13,8 @@ OUTLIER = 5.0          # scaled median absolute deviations above the median
 MAD_TO_SD = 1.4826     # scales the median absolute deviation to a normal sd
 
 
-def steady_start(step_seconds: Sequence[float], minimum: int) -> Optional[int]:
-    """The index of the first steady step, never below the minimum warm-up; None: never steady.
+def steady_start(step_seconds: Sequence[float]) -> Optional[int]:
+    """The index of the first steady step of those after the least warm-up; None: never steady.
 
     MSER-5 (White 1997, Simulation 69(6); reviewed by Hoad, Robinson and Davies 2010): cut where
     the standard error of what is left is least, over batches of 5 steps, here of the medians of
@@ -23,18 +23,18 @@ def steady_start(step_seconds: Sequence[float], minimum: int) -> Optional[int]:
     clearly, and what is left must neither drift nor jump.  A cut of more than a quarter must drop
     slow steps, as a warm-up has: a run that gets slower is not steady.
 
-    Fewer than four batches after the minimum are taken as steady: they show nothing.
+    Fewer than four batches are taken as steady: they show nothing.
     """
-    batches = _batches(step_seconds, minimum)
+    batches = _batches(step_seconds)
     if len(batches) < LEAST_BATCHES:
-        return minimum
+        return 0
     noise = _noise(batches)
     cut = _mser(batches, len(batches) // 2)
     if not _differ(batches[:cut], batches[cut:], noise):
         cut = 0
     if _slowed_down(batches, cut) or not _is_steady(batches[cut:], noise):
         return None
-    return len(step_seconds) - BATCH * (len(batches) - cut) if cut else minimum
+    return len(step_seconds) - BATCH * (len(batches) - cut) if cut else 0
 
 
 def interquartile_mean(step_seconds: Sequence[float]) -> float:
@@ -67,9 +67,9 @@ def outlier_share(step_seconds: Sequence[float]) -> float:
     return sum(s > limit for s in step_seconds) / len(step_seconds)
 
 
-def _batches(step_seconds: Sequence[float], minimum: int) -> List[float]:
+def _batches(step_seconds: Sequence[float]) -> List[float]:
     """The median log of every five steps; what is left over is at the start, with the warm-up."""
-    count = max(0, len(step_seconds) - minimum) // BATCH
+    count = len(step_seconds) // BATCH
     logs = [math.log(s) for s in step_seconds[len(step_seconds) - BATCH * count:]]
     return [statistics.median(logs[i:i + BATCH]) for i in range(0, len(logs), BATCH)]
 

@@ -56,6 +56,11 @@ def load(reports: str, session: str = '') -> Tuple[Session, List[RunRecord]]:
             sorted(runs, key=lambda r: (r.outcome.started_unix_s, r.run.id)))
 
 
+def session_of(reports: str, name: str) -> str:
+    """The session that a run's name begins with, or a session's own; the name if there is none."""
+    return next((s for s in sessions(reports) if name == s or name.startswith(f'{s}-')), name)
+
+
 def sessions(reports: str) -> List[str]:
     """The names of all sessions of a reports folder, oldest first."""
     return sorted(os.path.basename(path)[:-len('.json')] for path in

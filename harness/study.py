@@ -37,6 +37,8 @@ from harness.records import (
     Summary,
 )
 
+CANARY_TIMEOUT_S = 600   # an NPU compiles it first
+
 Made = Tuple[Outcome, Optional[Load], parse.TrainingLog]
 
 
@@ -69,23 +71,30 @@ class Study:
         """Run what looks like a regression side by side with the revision of its baseline."""
         for case in self.session.cases:
             verdict = next((v for v in self.summary().verdicts if v.case == case.name), None)
-            if self.session.ended:
-                break
             if verdict and verdict.baseline and judge.to_confirm(verdict):
-                looks = stats.looks(stats.PAIRS, self.session.max_runs)
-                self.view.say(f'{case.name}: looks like a regression; comparing side by side with '
-                              f'{verdict.baseline.commit}')
-                try:
-                    self._look_until_clear([case], verdict.baseline.commit, looks)
-                except ConfigError as e:
-                    self.view.say(f'{case.name}: cannot be confirmed: {e}')
+                why_not = self._confirm(case, verdict.baseline.commit) or self.session.ended
+                self.session = dataclasses.replace(self.session, unconfirmed={
+                    **self.session.unconfirmed, **({case.name: why_not} if why_not else {})})
+        self.save()
         return self.summary()
+
+    def _confirm(self, case: Case, commit: str) -> str:
+        """Run pairs with a commit; why that cannot be done, else nothing."""
+        if self.session.ended:
+            return ''
+        self.view.say(f'{case.name}: looks like a regression; comparing side by side with {commit}')
+        try:
+            self._look_until_clear([case], commit, stats.looks(stats.PAIRS, self.session.max_runs))
+        except ConfigError as e:
+            self.view.say(f'{case.name}: cannot be confirmed: {e}')
+            return str(e)
+        return ''
 
     def repeat(self) -> List[RunRecord]:
         """Run each case max_runs times undisturbed, all of the same code, and give those runs.
 
         Others may disturb as many runs again.  It ends with the first run that fails, which is
-        among those given; raises ConfigError where too few stay undisturbed.
+        the last of those given; raises ConfigError where too few stay undisturbed.
         """
         wanted = self.session.max_runs
         for index in range(1, 2 * wanted + 1):
@@ -94,7 +103,7 @@ class Study:
                 break
             self.canary()
             if any(self.measure(case, index).fault for case in cases):
-                return self.records
+                return [r for r in self.records if r.fault or not r.disturbed]
         for case in self.session.cases:
             left_out = sum(r.run.case == case for r in self.records) - len(self._sound(case))
             if len(self._sound(case)) < wanted:
@@ -107,8 +116,7 @@ class Study:
         return [run for case in self.session.cases for run in self._sound(case)]
 
     def _sound(self, case: Case) -> List[RunRecord]:
-        return [r for r in self.records if r.run.case == case
-                and not (r.disturbance and case.metric.relative)]
+        return [r for r in self.records if r.run.case == case and not r.disturbed]
 
     def measure(self, case: Case, index: int) -> RunRecord:
         """One run of this checkout."""
@@ -134,9 +142,12 @@ class Study:
     def canary(self):
         """Time the fixed workload; where it does not run, there is one value less."""
         self.view.say('canary: timing a fixed workload')
-        output = self.ask(canary.COMMAND)
-        self.session = dataclasses.replace(self.session, canary_s=(
-            *self.session.canary_s, *canary.seconds(output)))
+        seconds = canary.seconds(run.ask(canary.COMMAND, ROOT, self.session.variables,
+                                         timeout_s=CANARY_TIMEOUT_S))
+        if not seconds:
+            self.view.say(f'canary: it did not run; `{" ".join(canary.COMMAND)}` says why')
+        self.session = dataclasses.replace(self.session,
+                                           canary_s=(*self.session.canary_s, *seconds))
 
     def ask(self, command: Sequence[str]) -> str:
         """The output of a short command in the project's root."""
@@ -157,7 +168,9 @@ class Study:
                     self.measure(case, index)
             failed = {r.run.case for r in self.records if r.fault}
             cases = [case for case in cases if case not in failed]
-            if index in looks or not cases:
+            if any(r.outcome.interrupted for r in self.records):
+                break
+            if index in looks or not cases or self.session.ended:
                 self.canary()
                 clear = {v.case for v in self.summary().verdicts if not v.undecided}
                 cases = [case for case in cases if case.name not in clear]
@@ -167,9 +180,9 @@ class Study:
 
     def _goes_on(self, case: Case) -> bool:
         """Whether there may be another run of a case; its first is made whatever the budget."""
-        walls_s = [r.outcome.wall_s for r in self.records if r.run.case == case]
-        if not self.session.ended and walls_s and self.end is not None and (
-                time.monotonic() + statistics.median(walls_s) > self.end):
+        took_s = plan.took_s([r for r in self.records if r.run.case == case])
+        if not self.session.ended and took_s and self.end is not None and (
+                time.monotonic() + statistics.median(took_s) > self.end):
             self._ended('the time of --budget is used up')
         return not self.session.ended
 
@@ -233,15 +246,20 @@ class Study:
 
 
 def _entry(record: RunRecord) -> Entry:
-    """What the history keeps of a run beside the whole of it; an old arm is its commit's."""
-    metric, facts = record.run.case.metric, record.facts
+    """What the history keeps of a run beside the whole of it.
+
+    Arms of pairs are series of their own: they are measured otherwise, and the old arm's commits
+    do not follow each other.
+    """
+    metric, facts, arm = record.run.case.metric, record.facts, record.run.arm
     value = record.value(metric)
+    series = [baseline.digest(baseline.match(metric, facts)), arm.value]
     return Entry(
         run=record.run.id, session=record.session, case=record.run.case.name, metric=metric.name,
-        unit=metric.unit, value=None if record.fault or record.disturbance else value,
-        fault=record.fault or record.disturbance, commit=str(facts.get('commit', '')),
+        unit=metric.unit, value=None if record.fault or record.disturbed else value,
+        fault=record.fault or record.disturbed, commit=str(facts.get('commit', '')),
         started_unix_s=record.outcome.started_unix_s, wall_s=record.outcome.wall_s,
-        match=baseline.digest(baseline.match(metric, facts)))
+        match='-'.join(filter(None, series)))
 
 
 def _not_started(error: RunError, folder: str) -> Outcome:

@@ -5,6 +5,7 @@ Two ways to compare: runs of this checkout with a baseline of earlier ones, or p
 this checkout and one of an old revision, side by side.  Both give an interval of the difference.
 """
 
+import dataclasses
 import math
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -20,6 +21,8 @@ from harness.records import (
     Verdict,
 )
 
+FIRST = 'first baseline of this machine'
+ONLY_NAMES = ('host', 'system', 'memory_gib', 'python', 'commit')   # of an environment
 CANARY_ERROR = 0.01
 CANARY_MARGIN = math.log(1.02)
 CANARY_UNKNOWN = math.log(1.25)  # on a shared machine, equal canaries lay 17 % apart at the most
@@ -49,12 +52,11 @@ def weigh(session: Session, case: Case,
           records: Sequence[RunRecord]) -> Union[Weighed, Verdict]:
     """The comparison of one case, or the verdict where there can be none."""
     faults = _faults(case.metric, records)
-    # Load on the machine changes speeds, never a PSNR.
-    disturbed = [r for r in records if r.disturbance and case.metric.relative]
+    disturbed = [r for r in records if r.disturbed]
     if faults or not records:
         return _invalid(case, records, '; '.join(faults) or 'it did not run', _after_fault(records))
     if len(disturbed) == len(records):
-        return _disturbed(case, records, f'the machine was disturbed: {disturbed[-1].disturbance}')
+        return _disturbed(case, records, f'the machine was disturbed: {disturbed[-1].disturbed}')
     if any(r.run.arm is not Arm.ALONE for r in records):
         return _weigh_pairs(session, case, records, disturbed)
     return _weigh_runs(session, case, [r for r in records if r not in disturbed])
@@ -78,11 +80,12 @@ def _weigh_runs(session: Session, case: Case,
         return _disturbed(case, records, moved)
     error = stats.share(stats.looks(1, session.max_runs))
     interval = stats.prediction_interval(
-        [metric.scaled(v) for v in values], [metric.scaled(v) for v in baseline.values], error)
+        [metric.scaled(v) for v in values], [metric.scaled(v) for v in baseline.values], error,
+        -metric.rescaled(-baseline.margin))
     if interval is None:
         return _too_few(case, values, baseline, facts)
     return Weighed(case, tuple(records), values, baseline.values, interval, error,
-                   baseline.margin, baseline, '')
+                   baseline.margin, baseline, '', _made_elsewhere(baseline, facts))
 
 
 def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
@@ -95,25 +98,32 @@ def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
     commit = next((r.facts['commit'] for r in old.values()), '')
     if len(both) < stats.PAIRS and disturbed:
         return _disturbed(case, records, f'{len(left_out)} of {len(left_out) + len(both)} pairs '
-                          f'were disturbed: {disturbed[-1].disturbance}')
+                          f'were disturbed: {disturbed[-1].disturbed}')
     noise_s = session.certificate.canary_s if session.certificate else ()
     moved = _moved_within(session.canary_s, noise_s) if metric.relative else ''
-    if moved:
-        return _disturbed(case, records, moved)
+    in_turns = all(r.outcome.turns for r in records)
+    if moved and not in_turns:   # for good: more pairs do not undo it
+        return _disturbed(case, records, moved, undecided=False)
     values, others = (_values(metric, [arm[i] for i in both]) for arm in (new, old))
     error = stats.share(stats.looks(stats.PAIRS, session.max_runs))
+    baseline = _baseline(session, case, records[-1].facts)
+    margin = baseline.margin if baseline else metric.margin
     interval = stats.paired_interval([metric.scaled(v) - metric.scaled(w)
-                                      for v, w in zip(values, others)], error)
+                                      for v, w in zip(values, others)], error,
+                                     -metric.rescaled(-margin))
     if interval is None:
+        todo = advice.again(case, records[0].facts, f'--against {commit}')
         return Verdict(case.name, metric, Status.INCONCLUSIVE,
-                       f'{len(both)} of the {stats.PAIRS} pairs that it takes have run.', (),
+                       f'{len(both)} of the {stats.PAIRS} pairs that it takes have run.',
+                       (f'Let it run to its end: {todo}',),
                        metric.mean(values) if values else None, len(both), against=commit,
                        undecided=True)
     first = both[0]
-    baseline = _baseline(session, case, new[first].facts)
-    return Weighed(case, tuple(new[i] for i in both), values, others, interval, error,
-                   baseline.margin if baseline else metric.margin, None, commit,
-                   _unequal(old[first].facts, new[first].facts))
+    # What changes the machine for longer than a turn changes both arms of a pair alike.
+    notes = (_unequal(old[first].facts, new[first].facts),
+             f'Meanwhile {moved}, which meets both arms alike.' if moved else '')
+    return Weighed(case, tuple(new[i] for i in both), values, others, interval, error, margin,
+                   None, commit, ' '.join(filter(None, notes)))
 
 
 def _candidates(session: Session, case: Case) -> List[Baseline]:
@@ -123,6 +133,13 @@ def _candidates(session: Session, case: Case) -> List[Baseline]:
 def _baseline(session: Session, case: Case, facts: Mapping[str, Any]) -> Optional[Baseline]:
     """The one that runs with these facts may be compared with, if there is any."""
     return next((b for b in _candidates(session, case) if not differing(b.match, facts)), None)
+
+
+def _made_elsewhere(baseline: Baseline, facts: Mapping[str, Any]) -> str:
+    """Where an accuracy is compared with another machine's, which is no reason not to compare."""
+    names = differing({name: value for name, value in baseline.environment.items()
+                       if name not in ONLY_NAMES}, facts)
+    return f'The baseline was made elsewhere: it differs in {", ".join(names)}.' if names else ''
 
 
 def _unequal(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -176,8 +193,7 @@ def _moved_within(now_s: Sequence[float], noise_s: Sequence[float]) -> str:
     if moved <= _allowed(len(now_s) - 1, noise_s):
         return ''
     return (f'the canary, a fixed workload that knows nothing of the model, changed its speed by '
-            f'{math.expm1(moved) * 100:.0f} % during the session: the machine is '
-            'not quiet')
+            f'{math.expm1(moved) * 100:.0f} %: the machine is not quiet')
 
 
 def _allowed(times: int, noise_s: Sequence[float]) -> float:
@@ -198,7 +214,7 @@ def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[
                f'no baseline may be compared with it. The nearest, {nearest.name}, differs in '
                f'{", ".join(differing(nearest.match, facts))}.')
     return Verdict(case.name, case.metric, Status.NO_BASELINE, reason,
-                   (f'Make one: {advice.learn(case, facts)}',
+                   (f'Make one: {advice.learn(case, facts, FIRST)}',
                     'Or compare with an earlier revision, which needs none: '
                     f'{advice.again(case, facts, "--against HEAD~1")}'), value, len(values))
 
@@ -211,21 +227,22 @@ def _too_few(case: Case, values: Sequence[float], baseline: Baseline,
         case.name, metric, Status.INCONCLUSIVE,
         f'{metric.value(value)} against {metric.value(expected)}, but the baseline '
         f'{baseline.name} has {len(baseline.values)} runs: too few to know its spread.',
-        (f'Make it from {stats.SHORT_HISTORY} runs or more: {advice.learn(case, facts)}',),
+        (f'Make it from {stats.SHORT_HISTORY} runs or more: '
+         f'{advice.learn(case, facts, "more runs")}',),
         value, len(values), baseline, undecided=len(baseline.values) >= 3)
 
 
-def _invalid(case: Case, records: Sequence[RunRecord], why: str, todo: Tuple[str, ...],
-             undecided: bool = False) -> Verdict:
+def _invalid(case: Case, records: Sequence[RunRecord], why: str,
+             todo: Tuple[str, ...]) -> Verdict:
     values = _values(case.metric, records)
     return Verdict(case.name, case.metric, Status.INVALID, f'No statement about the code: {why}.',
-                   todo, case.metric.mean(values) if values else None, len(values),
-                   undecided=undecided)
+                   todo, case.metric.mean(values) if values else None, len(values))
 
 
-def _disturbed(case: Case, records: Sequence[RunRecord], why: str) -> Verdict:
-    return _invalid(case, records, why, ('Run it again when the machine is quiet.',),
-                    undecided=True)
+def _disturbed(case: Case, records: Sequence[RunRecord], why: str,
+               undecided: bool = True) -> Verdict:
+    verdict = _invalid(case, records, why, ('Run it again when the machine is quiet.',))
+    return dataclasses.replace(verdict, undecided=undecided, disturbed=True)
 
 
 def _after_fault(records: Sequence[RunRecord]) -> Tuple[str, ...]:

@@ -26,11 +26,11 @@ SIGNS = {Status.PASS: '✅', Status.IMPROVED: '🚀', Status.NO_BASELINE: '🆕'
 DISAGREEMENT = 0.05  # between the step time's throughput and the wall's: beyond it is explained
 
 MEANING = {
-    Status.PASS: 'everything is as fast and as accurate as the baseline, within its limit',
-    Status.IMPROVED: 'something is better than the baseline and nothing is worse',
+    Status.PASS: 'nothing is worse than what it was compared with, within its limit',
+    Status.IMPROVED: 'something is better than what it was compared with, and nothing is worse',
     Status.NO_BASELINE: 'measured, but not everything has a baseline to compare with',
     Status.INCONCLUSIVE: 'measured, but too noisy to call',
-    Status.REGRESSION: 'something is worse than the baseline by more than its limit',
+    Status.REGRESSION: 'something is worse than what it was compared with, beyond its limit',
     Status.INVALID: 'something could not be measured, which says nothing about the code',
 }
 
@@ -186,8 +186,11 @@ def _environment(summary: Summary) -> str:
     measured: Mapping[str, Any] = next((r.facts for r in summary.records if r.measurement
                                         and r.run.arm is not Arm.OLD), {})
     rows = {**summary.session.machine, **measured, 'command': summary.session.command}
-    return _table(('what', 'here'), [(name, str(value)) for name, value in rows.items()
-                                     if name != 'seed' and value != ''])
+    there = {v.case: v.baseline.environment for v in summary.verdicts
+             if v.baseline and v.baseline.environment}
+    return _table(('what', 'here', *(f'baseline of {case}' for case in there)),
+                  [(name, str(value), *(str(of.get(name, '')) for of in there.values()))
+                   for name, value in rows.items() if name != 'seed' and value != ''])
 
 
 def _trust(summary: Summary) -> str:
@@ -197,18 +200,20 @@ def _trust(summary: Summary) -> str:
              'baseline the interval is the Student t prediction interval, from the spread of the '
              'baseline\'s runs; of pairs, run side by side, it is the paired t interval. 5 % of '
              'error are shared by all looks at the runs, and by all gates (Holm); a difference '
-             'counts only where it is beyond the limit as well.',
+             'counts only where it is beyond the limit as well. Loss curves have an error of '
+             'their own, 1 % a look.',
              f'- {_certified(session)}']
-    if session.canary_s:
-        lines.append('- canary, a fixed workload on the same device, before, between and after: '
-                     + ', '.join(f'{s * 1000:.2f}' for s in session.canary_s) + ' ms')
+    lines.append('- canary, a fixed workload on the same device, before, between and after: '
+                 + (', '.join(f'{s * 1000:.2f}' for s in session.canary_s) + ' ms'
+                    if session.canary_s else
+                    'it did not run, so a machine that changed would not have been seen'))
     disturbed = [r for r in summary.records if r.disturbance]
     lines += [f'- {r.run.id} was disturbed: {_text(r.disturbance)}' for r in disturbed]
     for v in summary.verdicts:
         if v.comparison:
             smallest = v.metric.change(-v.comparison.detectable)
             others = (f'{len(v.baseline.values)} of the baseline {v.baseline.name} '
-                      f'({v.baseline.made}: {v.baseline.reason})' if v.baseline and not v.against
+                      f'({v.baseline.made}: {v.baseline.reason})' if v.baseline
                       else f'as many of {v.against}')
             runs = f'{v.runs} run' + ('' if v.runs == 1 else 's')
             lines.append(f'- {v.case}: with {runs} against {_text(others)}, the smallest '
@@ -223,8 +228,8 @@ def _certified(session: Session) -> str:
         return ('This machine has not been certified: how often it alarms for nothing is not '
                 'known. `python -m harness certify` measures it.')
     trials = '; '.join(_trial_words(trial) for trial in made.trials)
-    return (f'On this machine {trials}. Pairs are medians; tried {made.day} at {made.commit}, here '
-            'or on a machine with the same processor and cores.')
+    return (f'On this machine {trials}. Pairs are medians; tried {made.day} at {made.commit} with '
+            f'{made.case}, here or on a machine with the same processor and cores.')
 
 
 def _trial_words(trial: Trial) -> str:
@@ -235,7 +240,9 @@ def _trial_words(trial: Trial) -> str:
     else:
         words = (f'{called["REGRESSION"] + called["IMPROVED"]} of {len(trial.calls)} quiet '
                  'comparisons alarmed')
-    return f'{words} ({statistics.median(trial.runs):g} pairs)'
+    unanswered = called['INVALID'] + called['INCONCLUSIVE']
+    without = f', {unanswered} without an answer' if unanswered else ''
+    return f'{words}{without} ({statistics.median(trial.runs):g} pairs)'
 
 
 def _folded(title: str, body: str) -> str:

@@ -67,7 +67,8 @@ MAY_IMPORT = {
         'harness.stats', 'harness.store', 'harness.study',
         'harness.worktree'},
     'harness.effort': RECORDS | {'harness.stats', 'harness.weigh'},
-    'harness.certify': RECORDS | {'harness.certificate', 'harness.live', 'harness.study'},
+    'harness.certify': RECORDS | {'harness.certificate', 'harness.live', 'harness.plan',
+                                  'harness.study'},
     'harness.__main__': RECORDS | {
         'harness.baseline', 'harness.certify', 'harness.config', 'harness.effort',
         'harness.environment', 'harness.history', 'harness.judge', 'harness.live',

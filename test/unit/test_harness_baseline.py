@@ -229,8 +229,9 @@ def test_the_runs_of_the_newest_session_are_promoted(tmp_path, folder, capsys):
     assert sorted(made.values) == sorted(SPEEDS)
     assert made.reason == REASON
     assert capsys.readouterr().out.startswith('performance: 32 images/s, median of 10 runs -> ')
-    assert promote(tmp_path, '--session', '20260102T000000Z-cpu0') == 0
-    assert baselines.load_all(str(folder))[0].values == (16.0,)
+    with pytest.raises(ConfigError, match='1 runs show no spread: a baseline takes 3 at the least'):
+        promote(tmp_path, '--session', '20260102T000000Z-cpu0')
+    assert baselines.load_all(str(folder)) == (made,)
     with pytest.raises(ConfigError, match='no session absent'):
         promote(tmp_path, '--session', 'absent')
 
@@ -303,14 +304,41 @@ def store_session(reports, records):
     store.save_reports(str(reports), Summary(session(case()), (), tuple(records)))
 
 
+def test_runs_of_several_sessions_make_one_baseline(tmp_path, folder):
+    names = []
+    for day, run in enumerate(runs()[:4], 1):
+        name = f'2026010{day}T000000Z-cpu0'
+        planned = dataclasses.replace(run.run, id=f'{name}-performance-1')
+        store.save_run(str(tmp_path), dataclasses.replace(run, session=name, run=planned))
+        store.save_reports(str(tmp_path), Summary(
+            session(case(), id=name, canary_s=(0.01 * day,)), (), ()))
+        names += ['--run', planned.id]
+    promote(tmp_path, *names)
+    made, = baselines.load_all(str(folder))
+    assert made.values == SPEEDS[:4]
+    assert made.canary_s == pytest.approx((0.01, 0.02, 0.03, 0.04))
+
+
 def test_only_the_runs_named_are_promoted(tmp_path, folder):
     records = runs()
     store_session(tmp_path, records)
     named = [r.run.id for r in records[:6]]
     promote(tmp_path, *(part for name in named for part in ('--run', name)))
     assert baselines.load_all(str(folder))[0].values == SPEEDS[:6]
-    with pytest.raises(ConfigError, match='no run absent in session'):
+    with pytest.raises(ConfigError, match='no session absent'):
         promote(tmp_path, '--run', 'absent')
+    with pytest.raises(ConfigError, match=f'no run {named[0]}x: ls .* shows those that are there'):
+        promote(tmp_path, '--run', f'{named[0]}x')
+
+
+def test_diff_before_the_first_run_compares_with_this_machine(tmp_path, folder, capsys):
+    made, = baselines.from_runs(runs(), REASON)
+    folder.mkdir()
+    (folder / f'{made.name}.json').write_text(baselines.to_json(made))
+    assert verbs.main(['baseline', 'diff', '--kind', 'cpu', '--reports', str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert 'differs in cpu_model (Kunpeng 920 (0xd01) there, ' in said
+    assert 'preset' not in said.splitlines()[0]      # nothing has been trained: nobody knows
 
 
 def test_diff_names_the_fields_that_differ_and_those_that_do_not_matter(tmp_path, folder, capsys):
@@ -324,11 +352,16 @@ def test_diff_names_the_fields_that_differ_and_those_that_do_not_matter(tmp_path
     assert 'host: lab there, elsewhere here' in said
 
 
-def test_a_retired_baseline_is_compared_with_no_more(tmp_path, folder, capsys):
+def test_a_retired_baseline_is_compared_with_no_more(tmp_path, folder, capsys, monkeypatch):
     store_session(tmp_path, runs())
     promote(tmp_path)
     made, = baselines.load_all(str(folder))
     with pytest.raises(ConfigError, match='no baseline absent'):
-        baselines.retire('absent', str(folder))
-    baselines.retire(made.name, str(folder))
+        verbs.main(['baseline', 'retire', 'absent'])
+    monkeypatch.setattr(verbs.run_all, 'ask', lambda argv: '')
+    with pytest.raises(ConfigError, match='was never committed, so it would be lost'):
+        verbs.main(['baseline', 'retire', made.name])
+    assert baselines.load_all(str(folder)) == (made,)
+    monkeypatch.setattr(verbs.run_all, 'ask', lambda argv: argv[-1])   # it is in HEAD
+    assert verbs.main(['baseline', 'retire', made.name]) == 0
     assert baselines.load_all(str(folder)) == ()

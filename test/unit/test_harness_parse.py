@@ -459,6 +459,17 @@ def test_of_few_steps_none_counts():
     assert measured.steady
 
 
+@pytest.mark.parametrize('factor, is_steady', [(1.0, True), (1.3, False)])
+def test_a_run_that_took_turns_has_to_be_steady_too(factor, is_steady):
+    # It gets slower, step by step; every fourth step is the first of a turn.
+    seconds = [0.25 * factor ** (i / 100) + (9.0 if i % 4 == 1 else 0) for i in range(100)]
+    log = training_log(steps=100).splitlines()
+    times = iter(seconds)
+    log = [f'Elpased time : {next(times):.6f}' if 'Elpased' in line else line for line in log]
+    turns = tuple(Turn(i, i + 3) for i in range(2, 99, 4))
+    assert TrainingLog().feed(log).measurement(turns).steady is is_steady
+
+
 def test_of_a_run_that_took_turns_the_speed_is_the_mean_of_the_middle_half():
     # Of the eight steps that count the middle half is 0.2, 0.3, 0.4, 0.4.
     seconds = [0.5] * 6 + [0.2, 0.2, 0.2, 0.3, 0.4, 0.4, 0.4, 9.0]

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which run comes when, and what --dry-run says of it."""
 
+import dataclasses
 import shlex
 
-from samples import PSNR, SPEED, case
+from samples import PSNR, SPEED, case, pair, record
 
 from harness import device, plan
-from harness.records import Arm, Device
+from harness.records import Arm, Device, Turn
 
 CASES = (case(SPEED, '--data_path=/my data'), case(PSNR))
 
@@ -51,3 +52,16 @@ def test_a_dry_run_for_a_gpu_shows_which_one_is_visible():
     variables = device.environment(Device('gpu', 1), {}, 8)
     assert 'CUDA_VISIBLE_DEVICES=1' in plan.describe(CASES, 1, 5, '', Device('gpu', 1),
                                                           variables)
+
+
+def test_a_pair_takes_as_long_as_both_arms_unless_they_take_turns():
+    def arms(index, *walls_s, turns=()):
+        return [dataclasses.replace(r, outcome=dataclasses.replace(
+            r.outcome, wall_s=wall_s, turns=turns)) for r, wall_s in
+            zip(pair(32.0, 32.0, index), walls_s)]
+
+    one_by_one = [*arms(1, 10.0, 11.0), *arms(2, 12.0, 13.0)]
+    assert plan.took_s(one_by_one) == [21.0, 25.0]
+    assert plan.took_s(arms(1, 10.0, 11.0, turns=(Turn(1, 4),))) == [11.0]
+    assert plan.took_s([record(32.0)]) == [61.5]
+    assert plan.took_s([]) == []

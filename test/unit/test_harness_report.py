@@ -53,7 +53,7 @@ def cells(line):
 def test_a_pass_reads_like_this():
     lines = report(record(32.0), record(32.0, PSNR)).splitlines()
     assert lines[0] == '# ✅ PASS: RCAN on cpu 0'
-    assert lines[2] == ('Everything is as fast and as accurate as the baseline, within its limit.')
+    assert lines[2] == ('Nothing is worse than what it was compared with, within its limit.')
     assert cells(lines[4]) == ['', 'case', 'metric', 'now', 'baseline', 'change (interval)',
                                'limit', 'runs']
     assert cells(lines[6]) == [
@@ -66,15 +66,15 @@ def test_a_pass_reads_like_this():
 
 def test_a_regression_reads_like_this():
     text = report(record(28.0), record(32.0, PSNR))
-    assert text.startswith('# ❌ REGRESSION: RCAN on cpu 0\n\nSomething is worse than the baseline '
-                           'by more than its limit.\n\n')
+    assert text.startswith('# ❌ REGRESSION: RCAN on cpu 0\n\nSomething is worse than what it was '
+                           'compared with, beyond its limit.\n\n')
     assert section(text, 'Why') == [
         '- **performance** (REGRESSION): 28 images/s is -12.5 % against 32 images/s (95 % interval '
         '-13.4 % to -11.5 %, Student t prediction, 1 run): worse by more than the limit of -2.0 %. '
-        'A loss of 1.5 % would be seen 4 times in 5.',
+        'A loss of 2.4 % would be seen 4 times in 5.',
         '- **full** (PASS): 32.000 dB is +0.000 dB against 32.000 dB (95 % interval -0.047 dB to '
         '+0.047 dB, Student t prediction, 1 run): not worse than the limit of -0.100 dB. A loss '
-        'of 0.066 dB would be seen 4 times in 5.']
+        'of 0.119 dB would be seen 4 times in 5.']
     assert section(text, 'What to do') == [
         '- **performance**: Look at the last changes of the code and of the environment below.',
         '- **performance**: To find the change, compare with its parent: `python '
@@ -387,16 +387,17 @@ def test_saved_runs_are_found_again_the_newest_session_first(tmp_path):
         '2026-01-01', '0123456789ab', {'cpus': 4}, (Trial(0.0, ('PASS',), (3,)),), 0.01, 14.5,
         (0.01, 0.012))}),
 ])
+@pytest.mark.parametrize('named', ['{session}.json', '{run}'])
 def test_the_reports_are_made_again_from_the_records_byte_for_byte(tmp_path, capsys, records,
-                                                                   changes):
+                                                                   changes, named):
     records.sort(key=lambda r: r.run.id)   # they all began in the same second
     done = saved(tmp_path, *records, **changes)
     store.save_reports(str(tmp_path), summarize(done.session, records))
     reports = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
     for path in tmp_path.glob('*.*'):
         path.unlink()
-    verbs.main(['judge', str(tmp_path / 'runs' / f'{done.session.id}.json'),
-                '--reports', str(tmp_path)])
+    verbs.main(['judge', str(tmp_path / 'runs' / named.format(session=done.session.id,
+                                                              run=records[0].run.id))])
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == reports
 
 
@@ -412,13 +413,28 @@ def test_a_damaged_record_is_named(tmp_path, of):
 def test_a_certified_machine_is_quoted_and_another_says_that_it_is_not():
     made = Certificate('2026-01-01', '0123456789ab', {}, (
         Trial(0.0, ('PASS', 'INCONCLUSIVE', 'IMPROVED'), (3, 7, 3)),
-        Trial(0.05, ('REGRESSION', 'REGRESSION', 'INCONCLUSIVE'), (3, 3, 7))), 0.01, 14.5, ())
+        Trial(0.05, ('REGRESSION', 'REGRESSION', 'INVALID'), (3, 3, 7))), 0.01, 14.5, (),
+        'performance --max_step=20')
     done = summarized(record(32.0))
     assert 'This machine has not been certified' in markdown.to_markdown(done)
     done = dataclasses.replace(done, session=dataclasses.replace(done.session, certificate=made))
-    assert ('On this machine 1 of 3 quiet comparisons alarmed (3 pairs); 5 % slowdowns were caught '
-            '2 times of 3 (3 pairs). Pairs are medians; tried 2026-01-01 at 0123456789ab, here or '
+    assert ('On this machine 1 of 3 quiet comparisons alarmed, 1 without an answer (3 pairs); 5 % '
+            'slowdowns were caught 2 times of 3, 1 without an answer (3 pairs). Pairs are medians; '
+            'tried 2026-01-01 at 0123456789ab with performance --max_step=20, here or '
             ) in markdown.to_markdown(done)
+
+
+def test_the_environment_of_the_baseline_stands_beside_this_one():
+    known = dataclasses.replace(baseline(), environment={'host': 'elsewhere', 'cpus': 4})
+    done = summarize(session(case(), baselines=[known]), [record(32.0)])
+    table = folded(markdown.to_markdown(done), 'Environment')
+    assert table.startswith('| what | here | baseline of performance |')
+    assert '| host | lab | elsewhere |' in table and '| python | 3.7.16 |  |' in table
+
+
+def test_a_canary_that_did_not_run_is_told():
+    assert 'it did not run, so a machine that changed would not have been seen' in folded(
+        report(record(32.0)), 'How far to trust this')
 
 
 def test_pairs_are_told_with_the_revision_and_how_many_they_were():

@@ -456,16 +456,52 @@ def test_a_short_command_that_hangs_gives_nothing(tmp_path, monkeypatch):
     assert run.ask(['sleep', '120'], str(tmp_path)) == ''
 
 
-def test_a_run_slowed_on_purpose_is_stopped_for_its_share_of_the_time(bench):
-    # A loop that reads its own clock: seconds that it was on the processor's side of the stops.
-    (bench.root / 'script.sh').write_text(
-        f'{sys.executable} -c "\nimport time\nlast, longest = time.monotonic(), []\n'
-        'end = last + 1.5\nwhile last < end:\n    now = time.monotonic()\n'
-        '    longest.append(now - last)\n    last = now\n'
-        'print(sum(x for x in longest if x > 0.006))" >stopped')
+@pytest.mark.parametrize('slowdown', [0.03, 0.05, 0.10, 1.0])
+@pytest.mark.parametrize('poll_s', [0.01, 0.25])
+def test_a_run_slowed_on_purpose_is_stopped_for_its_share_of_the_time(bench, monkeypatch, slowdown,
+                                                                      poll_s):
+    # The clock is ours; every sleep takes a millisecond more than it was asked for.
+    now, stopped, went = SimpleNamespace(s=1000.0), [], []
+
+    def sleep(seconds):
+        now.s += seconds + 0.001
+        (stopped if script.is_stopped else went).append(seconds + 0.001)
+
+    (bench.root / 'script.sh').write_text('sleep 600')
     of = dataclasses.replace(case(), script='script.sh')
-    planned_run = dataclasses.replace(planned(), case=of, slowdown=1.0)
-    run.run(planned_run, CPU, os.environ, str(bench.root), str(bench.folder),
-            lambda pid, lines: None)
-    # Half of the time; a busy machine only adds to it.
-    assert float((bench.root / 'stopped').read_text()) > 0.4
+    script = run.Script(dataclasses.replace(planned(), case=of, slowdown=slowdown), CPU,
+                        os.environ, str(bench.root), str(bench.folder))
+    monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: now.s, sleep=sleep))
+    script.is_stopped, script.going_since = False, now.s
+    script.signal = lambda sig: setattr(script, 'is_stopped', sig == signal.SIGSTOP)
+    for _ in range(2000):
+        script.let_run(poll_s)
+    monkeypatch.undo()
+    del script.signal
+    script.end()
+    assert sum(stopped) / sum(went) == pytest.approx(slowdown, rel=0.02)
+
+
+def test_a_stop_on_purpose_stops_the_process_and_lets_it_go_on(bench):
+    of = dataclasses.replace(case(), script='script.sh')
+    (bench.root / 'script.sh').write_text('while :; do echo; sleep 0.01; done >ticks')
+    script = run.Script(dataclasses.replace(planned(), case=of, slowdown=0.5), CPU, os.environ,
+                        str(bench.root), str(bench.folder))
+    states = set()
+    deadline = time.monotonic() + PATIENCE_S
+    script.signal = lambda sig: (run.Script.signal(script, sig), states.add(
+        settled(script.process.pid, sig == signal.SIGSTOP)))
+    while states != {True, False} and time.monotonic() < deadline:
+        script.let_run(0.01)
+    del script.signal
+    script.end()
+    assert states == {True, False}
+
+
+def settled(pid, stopped):
+    """Whether a process is stopped, once it is as it should be."""
+    deadline = time.monotonic() + PATIENCE_S
+    process = psutil.Process(pid)
+    while (process.status() == psutil.STATUS_STOPPED) != stopped and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return process.status() == psutil.STATUS_STOPPED

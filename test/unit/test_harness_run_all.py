@@ -3,11 +3,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pandas
 import psutil
@@ -16,6 +18,7 @@ from samples import CPU
 from stand_in import ROOT, training_log
 
 from harness import run_all
+from harness.errors import ConfigError
 
 REPORTS = ('summary.md', 'summary.json', 'results.csv', 'verdicts.csv')
 
@@ -170,7 +173,8 @@ def test_a_regression_whose_revision_is_gone_is_called_and_says_so(learned, harn
     speeds(learned, [0.6] * 5)
     done = harness('--cases', 'performance')
     assert (done.returncode, done.stdout.split()[0]) == (1, 'REGRESSION')
-    assert 'cannot be confirmed: no git revision' in done.stderr
+    assert 'It could not be confirmed beside the baseline\'s revision: no git revision' in summary(
+        learned)
 
 
 @pytest.mark.parametrize('new, status, word', [(1.0, 0, 'PASS'), (1.1, 1, 'REGRESSION'),
@@ -205,7 +209,8 @@ def test_every_run_is_in_the_history_and_none_that_was_slowed_on_purpose(project
     speeds(project, STEADY)
     assert harness('--cases', 'performance', '--against', 'HEAD').returncode == 0
     said = project.run(sys.executable, '-m', 'harness', 'history').stdout
-    assert said.startswith('performance, throughput, 6 runs ')
+    assert said.count('performance, throughput, 3 runs ') == 2
+    assert all(re.search(rf'\(match [0-9a-f]{{8}}-{arm}\)', said) for arm in ('old', 'new'))
     project.run(sys.executable, '-m', 'harness', 'certify', '--runs', '1', '--max-runs', '3',
                 '--kind', 'cpu', '--max_step', '12')
     assert project.run(sys.executable, '-m', 'harness', 'history').stdout == said
@@ -219,11 +224,51 @@ def test_a_history_that_cannot_be_is_a_bad_request(project, harness):
     assert not project.trained()
 
 
-def test_no_run_is_started_that_would_end_after_the_budget(project, harness):
-    speeds(project, STEADY)
-    done = harness('--cases', 'performance', '--budget', '0.001s', '--max-runs', '3')
-    assert len(pandas.read_csv(str(project.root / 'reports/results.csv'))) == 1
-    assert done.returncode == 0
+def test_no_run_is_started_that_would_end_after_the_budget(learned, harness):
+    unclear = [0.508, 0.502, 0.502, 0.501, 0.501]
+    for budget, more in (('1h', True), ('0.001s', False)):
+        speeds(learned, unclear)
+        done = harness('--cases', 'performance', '--budget', budget, '--max-runs', '5')
+        runs = len(pandas.read_csv(str(learned.root / 'reports/results.csv')))
+        assert (runs > 1) is more
+        assert ('the time of --budget is used up' in summary(learned)) is not more
+        assert done.returncode == 0
+
+
+def test_a_suspicion_that_the_budget_leaves_no_time_to_confirm_says_so(learned, harness):
+    speeds(learned, [0.6] * 5)
+    done = harness('--cases', 'performance', '--budget', '0.001s')
+    assert (done.returncode, done.stdout.split()[0]) == (1, 'REGRESSION')
+    assert 'It could not be confirmed' in done.stdout and '--budget is used up' in done.stdout
+
+
+def test_a_confirmation_goes_on_until_its_pairs_are_clear(learned, harness):
+    # The first three pairs scatter by 10 %, so that it takes more of them.
+    slow = [s * 1.2 for s in (0.50, 0.45, 0.55, 0.5, 0.5)]
+    speeds(learned, old=STEADY, new=slow)
+    done = harness('--cases', 'performance', '--max-runs', '5')
+    assert len(pandas.read_csv(str(learned.root / 'reports/results.csv'))) == 1 + 2 * 5
+    assert (done.returncode, done.stdout.split()[0]) == (1, 'REGRESSION'), done.stdout
+
+
+@pytest.mark.parametrize('error, status, said', [
+    (ConfigError('a bad flag'), 2, 'run_all.py: a bad flag\n'),
+    (KeyboardInterrupt(), 130, ''),
+    (OSError(28, 'No space left on device'), 3,
+     'run_all.py: [Errno 28] No space left on device: nothing can be said of the code; what was '
+     'measured before is kept\n'),
+    (ZeroDivisionError('ours'), 3, 'this is a mistake of the harness, and says nothing about the '
+                                   'code\n')])
+def test_only_a_regression_ends_with_the_status_of_one(monkeypatch, capsys, error, status, said):
+    def start():
+        raise error
+
+    monkeypatch.setattr(run_all, 'signal', SimpleNamespace(
+        signal=lambda *_: None, SIGTERM=15, SIGHUP=1))
+    with pytest.raises(SystemExit) as ended:
+        run_all.run_main('run_all.py', start)
+    assert ended.value.code == status
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_certify_tries_equal_and_slowed_code_and_the_report_quotes_it(project, harness):

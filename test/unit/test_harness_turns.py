@@ -30,7 +30,7 @@ def arms(tmp_path, monkeypatch):
     monkeypatch.setattr(turns, 'TURN_S', 0.1)
     monkeypatch.setattr(run, 'GRACE_S', 0.3)
 
-    def take_turns(steps=(30, 30), ends=('exit 0', 'exit 0'), slowdown=0.0, deadline_s=PATIENCE_S,
+    def take_turns(steps=(60, 60), ends=('exit 0', 'exit 0'), slowdown=0.0, deadline_s=PATIENCE_S,
                    interrupt_at=None):
         roots, folders, lines = [], [], [[], []]
         of = dataclasses.replace(case(deadline_s=deadline_s), script='script.sh')
@@ -62,16 +62,17 @@ def arms(tmp_path, monkeypatch):
 def test_the_arms_of_a_pair_alternate_and_both_come_to_their_end(arms):
     (old, new), work = arms()
     assert (old.fault, new.fault, old.returncode, new.returncode) == ('', '', 0, 0)
-    assert work.count('old') == work.count('new') == 30
+    assert work.count('old') == work.count('new') == 60
     switches = sum(a != b for a, b in zip(work, work[1:]))
     assert len(old.turns) >= 2 and len(new.turns) >= 2
-    # Once both have begun there is one switch a turn; side by side it would be some 58.
+    # Once both have begun there is one switch a turn; side by side it would be some 118.
     assert switches <= len(old.turns) + len(new.turns) + 20   # while both loaded
 
 
 def test_turns_are_of_steps_one_after_the_other_and_never_overlap(arms):
     outcomes, _ = arms()
     for outcome in outcomes:
+        assert len(outcome.turns) >= 2
         for turn in outcome.turns[:-1]:
             assert turn.last_step - turn.first_step + 1 >= turns.TURN_STEPS
         for one, next_one in zip(outcome.turns, outcome.turns[1:]):
