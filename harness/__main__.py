@@ -59,7 +59,7 @@ def learn(args) -> int:
         raise ConfigError(f'--runs must be {stats.SHORT_HISTORY} or more, not {args.max_runs}: '
                           'fewer do not show the spread; 10 are good, 20 better')
     session = run_all.open_session(args, 'python -m harness baseline learn', sys.argv[1:])
-    baseline.require_margin(args.margin, [case.name for case in session.cases])
+    baseline.require_margin(args.margin, session.cases)
     if '-dirty-' in session.machine['commit']:
         print('harness: this checkout has changes that are not committed: no later regression can '
               'be confirmed side by side with this baseline\'s revision', file=sys.stderr)
@@ -79,6 +79,8 @@ def learn(args) -> int:
 def promote(args) -> int:
     """Make the runs of a session, or those named of any session, the baseline."""
     named = set(args.run)
+    if named and args.session:
+        raise ConfigError('--run names its session itself: leave --session out')
     names = {store.session_of(args.reports, run) for run in named} or {args.session}
     loaded = [store.load(args.reports, name) for name in sorted(names)]
     records = [r for _, of_session in loaded for r in of_session]
@@ -110,9 +112,10 @@ def retire(args) -> int:
     """Remove a baseline from those that are compared with; git keeps it."""
     path = baseline.find(args.name, baseline.FOLDER)
     in_root = os.path.relpath(path, config.ROOT)
-    if not run_all.ask(['git', 'ls-tree', '--name-only', 'HEAD', in_root]):
-        raise ConfigError(f'{os.path.relpath(path)} was never committed, so it would be lost: '
-                          'commit it first, or remove it by hand')
+    kept = run_all.ask(['git', 'rev-parse', '--verify', '--quiet', f'HEAD:{in_root}'])
+    if not kept or kept != run_all.ask(['git', 'hash-object', in_root]):
+        raise ConfigError(f'{os.path.relpath(path)} is not committed as it is, so it would be '
+                          'lost: commit it first, or remove it by hand')
     baseline.retire(path)
     print(f'removed {os.path.relpath(path)}: git has it still (commit its removal)')
     return 0
@@ -124,6 +127,8 @@ def rejudge(args) -> int:
     name = name[:-len('.json')] if name.endswith('.json') else name
     # A path into some reports' runs/ says where; a name alone is of these reports.
     reports = os.path.dirname(os.path.abspath(folder)) if folder else args.reports
+    if folder and args.reports != config.REPORTS:
+        raise ConfigError('a path says where its reports are: leave --reports out')
     session, records = store.load(reports, store.session_of(reports, name))
     summary = judge.summarize(session, records)
     store.save_reports(reports, summary)
@@ -253,8 +258,10 @@ def _add_baseline(parser):
     comparing = actions.add_parser('diff', help='what differs between each and a session here, or '
                                    'this machine before the first')
     comparing.add_argument('--session', default='', help='default: the newest')
-    config.add_case_flags(comparing)
-    comparing.set_defaults(do=diff, max_runs=1, against='')
+    config.add_device_flags(comparing)
+    config.add_reports_flag(comparing)
+    comparing.set_defaults(do=diff, cases=','.join(config.SCRIPTS), preset=None, data_path=None,
+                           max_step=None, max_runs=1, against='')
 
     retiring = actions.add_parser('retire', help='compare with one no more')
     retiring.add_argument('name', help='as baseline show prints it')

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from harness import stats
 from harness.errors import ConfigError
-from harness.records import METRICS, Baseline, Metric, RunRecord
+from harness.records import METRICS, Baseline, Case, Metric, RunRecord
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'baselines')
 SCHEMA = 2
@@ -47,17 +47,19 @@ def from_runs(records: Sequence[RunRecord], reason: str, canary_s: Sequence[floa
         cases.setdefault(record.run.case.name, []).append(record)
     if not cases:
         raise ConfigError('no runs to make a baseline from: run harness/run_all.py first')
-    require_margin(margin, list(cases))
+    require_margin(margin, [of_case[0].run.case for of_case in cases.values()])
     return tuple(_from_case(of_case, reason, canary_s, margin) for of_case in cases.values())
 
 
-def require_margin(margin: Optional[float], cases: Sequence[str]):
+def require_margin(margin: Optional[float], cases: Sequence[Case]):
     """Raise ConfigError where one margin cannot be that of all these cases."""
-    if margin is not None and len(cases) > 1:
+    if margin is None:
+        return
+    if len(cases) > 1:
         raise ConfigError('--margin is in the unit of one metric, but these runs are of '
-                          f'{" and ".join(cases)}: use it for the runs of one case')
-    if margin is not None and not margin > 0:
-        raise ConfigError(f'--margin must be above 0, not {margin}')
+                          f'{" and ".join(c.name for c in cases)}: use it for the runs of one case')
+    if not 0 < margin < (1 if cases[0].metric.relative else float('inf')):
+        raise ConfigError(f'--margin must be above 0, and a share below 1, not {margin}')
 
 
 def to_json(baseline: Baseline) -> str:
@@ -111,6 +113,10 @@ def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[flo
     if len(records) < LEAST_RUNS:
         raise ConfigError(f'{case}: {len(records)} runs show no spread: a baseline takes '
                           f'{LEAST_RUNS} at the least, and 10 are good')
+    distinct = len({r.run.seed for r in records}) == len(records)
+    if not (distinct or metric.relative):
+        raise ConfigError(f'{case}: runs of one seed do not show how far seeds lie apart: name '
+                          'others, or make it with `python -m harness baseline learn`')
     facts = records[0].facts
     shared = match(metric, facts)
     for record in records[1:]:
@@ -123,7 +129,7 @@ def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[flo
     return Baseline(
         f'{shared["preset"]}-{case}-{digest(shared)}', case, metric, tuple(values), shared,
         metric.margin if margin is None else margin, facts['commit'], day, reason,
-        tuple(curves) if all(curves) else (), tuple(canary_s),
+        tuple(curves) if distinct and all(curves) else (), tuple(canary_s),
         round(statistics.median(r.outcome.wall_s for r in records), 1),
         {name: facts.get(name) for name in ENVIRONMENT if name in facts})
 

@@ -20,7 +20,8 @@ def certify(session: Session, reports: str, runs: int, view: live.View) -> str:
 
     The session is against HEAD, which this checkout has to be too.  After each comparison of equal
     code comes one with a slowdown, until there is a third as many of each.  Their reports are in
-    reports/certify/, and the certificate too until it knows as much as the one that it replaces.
+    reports/certify/, and the certificate too until it knows as much as the one that it replaces,
+    or all comparisons that were asked for are made.
     Raises ConfigError where the answer would not be known.
     """
     _require_known_answer(session)

@@ -11,6 +11,8 @@ from harness.records import PSNR, SPEED, Case, Metric
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+REPORTS = os.path.join(ROOT, 'reports')
+
 SCRIPTS = {
     'performance': ('test/train_performance_1p.sh', SPEED),
     'full': ('test/train_full_1p.sh', PSNR),
@@ -55,10 +57,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def add_case_flags(parser: argparse.ArgumentParser, cases: str = ','.join(SCRIPTS)):
     """What is run, on which device, and where the results go."""
-    parser.add_argument('--device', type=_natural, default=0, metavar='N',
-                        help='number of the device (ASCEND_DEVICE_ID); default: %(default)s')
-    parser.add_argument('--kind', choices=('npu', 'gpu', 'cpu'),
-                        help='kind of device; default: the best that is there')
+    add_device_flags(parser)
     parser.add_argument('--cases', default=cases, metavar='NAME,...',
                         help='what to run; default: %(default)s')
     parser.add_argument('--preset', choices=('paper', 'smoke'),
@@ -70,9 +69,17 @@ def add_case_flags(parser: argparse.ArgumentParser, cases: str = ','.join(SCRIPT
     add_reports_flag(parser)
 
 
+def add_device_flags(parser: argparse.ArgumentParser):
+    """On which device."""
+    parser.add_argument('--device', type=_natural, default=0, metavar='N',
+                        help='number of the device (ASCEND_DEVICE_ID); default: %(default)s')
+    parser.add_argument('--kind', choices=('npu', 'gpu', 'cpu'),
+                        help='kind of device; default: the best that is there')
+
+
 def add_reports_flag(parser: argparse.ArgumentParser):
     """Where reports are."""
-    parser.add_argument('--reports', default=os.path.join(ROOT, 'reports'), metavar='DIR',
+    parser.add_argument('--reports', default=REPORTS, metavar='DIR',
                         help='where reports go; default: reports/')
 
 

@@ -25,14 +25,14 @@ def sentences(session: Session, case: Case, see: float, power: float) -> Iterato
                 continue
             spread = statistics.stdev(map(metric.scaled, b.values))
             runs = stats.runs_to_narrow(
-                spread, loss, len(b.values), stats.error_of_looks(1, session.max_runs), power,
+                spread, loss, len(b.values), session.max_runs, power,
                 -metric.rescaled(-b.margin))
             yield _sentence(what, runs, 'runs', b.wall_s, see, power, b.margin)
     made = session.certificate
     if made:
         pairs = stats.runs_to_narrow(
-            made.spread, loss, error_of=stats.error_of_looks(stats.PAIRS, session.max_runs),
-            power=power, margin=-metric.rescaled(-metric.margin))
+            made.spread, loss, max_runs=session.max_runs, power=power,
+            margin=-metric.rescaled(-metric.margin))
         yield _sentence(f'{case.name} with --against, as certified with {made.case}', pairs,
                         'pairs', made.pair_s, see, power, metric.margin)
     else:
@@ -44,7 +44,7 @@ def _sentence(what: str, runs: Optional[int], unit: str, each_s: float, see: flo
               power: float, margin: float) -> str:
     if see <= margin:
         return (f'{what}: a loss of {see * 100:g} % is within the limit of {margin * 100:g} %, so '
-                'it is never called')
+                'it is not to be called')
     if runs is None:
         return f'{what}: more than 100 {unit} to see {see * 100:g} %: use a quieter machine'
     time = f', {runs * each_s / 60:.0f} min' if each_s else ''

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, by name.  run_all.py and __main__.py are the only places that catch these."""
+"""What can go wrong, by name.  What nobody can go on from ends in run_all.run_main()."""
 
 
 class HarnessError(Exception):

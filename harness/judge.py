@@ -176,11 +176,10 @@ def _more_runs(w: Weighed, c: Comparison) -> str:
     least = len(w.values) + 2
     if w.baseline:
         runs = stats.runs_to_narrow(statistics.stdev(scaled), slack, len(scaled),
-                                    stats.error_of_looks(1, least))
+                                    max_runs=least)
     else:
         spread = statistics.stdev(metric.scaled(v) - s for v, s in zip(w.values, scaled))
-        runs = stats.runs_to_narrow(spread, slack,
-                                    error_of=stats.error_of_looks(stats.PAIRS, least))
+        runs = stats.runs_to_narrow(spread, slack, max_runs=least)
     if runs is None:
         learn = advice.learn(w.case, facts, 'on a quieter machine')
         return 'More runs alone will not decide it: use a quieter machine' + (
@@ -196,7 +195,12 @@ def _after_pairs(alone: Verdict, pairs: Optional[Verdict], why_not: str) -> Verd
 
     why_not: why there are none, or not enough; a suspicion stays what it is, and says so.
     """
-    if pairs and not (why_not and pairs.undecided):
+    if pairs and alone.disturbed:   # since it was suspected; the pairs are judged all the same
+        return dataclasses.replace(pairs, reason='It looked like a regression against the '
+                                   'baseline, then the machine changed. Side by side with the '
+                                   f'baseline\'s revision: {pairs.reason}')
+    answered = pairs and (pairs.comparison or pairs.disturbed or not pairs.undecided)
+    if pairs and (answered or not why_not):
         return _confirmed(alone, pairs)
     if why_not:
         return dataclasses.replace(

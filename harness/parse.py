@@ -107,7 +107,8 @@ class TrainingLog:
                 if step > WARMUP_STEPS
                 and (not turns or any(t.first_step < step <= t.last_step for t in turns))]
         start = steady_start([seconds for _, seconds in warm])
-        steady = warm[start or 0:]
+        # Both arms of a pair count the same time, so that what the machine does cancels.
+        steady = warm if turns else warm[start or 0:]
         counted = [seconds for _, seconds in steady]
         step_s = None
         if counted:

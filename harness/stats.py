@@ -3,7 +3,7 @@
 
 import math
 import statistics
-from typing import Callable, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from scipy import stats
 
@@ -84,28 +84,23 @@ def holm(p_values: Sequence[float]) -> Tuple[float, ...]:
     return tuple(adjusted)
 
 
-def runs_to_narrow(spread: float, half_width: float, base: int = 0,
-                   error_of: Callable[[int], float] = lambda runs: ERROR, power: float = 0.5,
-                   margin: float = 0.0, most: int = 100) -> Optional[int]:
+def runs_to_narrow(spread: float, half_width: float, base: int = 0, max_runs: int = 0,
+                   power: float = 0.5, margin: float = 0.0, most: int = 100) -> Optional[int]:
     """How many runs (of `base` in the baseline; 0: pairs) make the interval as narrow as that.
 
-    spread is the standard deviation of runs, or of differences within pairs; error_of gives the
-    error that may be spent where there may be so many runs.  With a power, a true loss of
-    half_width is called with that probability: clear of zero and beyond the margin.
+    spread is the standard deviation of runs, or of differences within pairs.  The error is that of
+    the last look, where there may be so many runs, or max_runs anyway.  With a power, a true loss
+    of half_width is called with that probability: clear of zero and beyond the margin.
     None: more than `most`.
     """
-    for n in range(1 if base else PAIRS, most + 1):
-        freedom = base - 1 if base else n - 1
+    first = 1 if base else PAIRS
+    for n in range(first, most + 1):
+        error, freedom = share(looks(first, max(n, max_runs))), base - 1 if base else n - 1
         deviation = spread * math.sqrt(1 / n + (1 / base if base else 0))
-        clear = max(stats.t.ppf(1 - error_of(n) / 2, freedom) * deviation, margin)
+        clear = max(stats.t.ppf(1 - error / 2, freedom) * deviation, margin)
         if clear + stats.t.ppf(power, freedom) * deviation <= half_width:
             return n
     return None
-
-
-def error_of_looks(first: int, least: int = 0) -> Callable[[int], float]:
-    """The error of each look by how many runs there may be; there may be `least` anyway."""
-    return lambda most: share(looks(first, max(most, least)))
 
 
 def loss_curve(losses: Sequence[float]) -> Tuple[float, ...]:

@@ -180,7 +180,9 @@ class Study:
 
     def _goes_on(self, case: Case) -> bool:
         """Whether there may be another run of a case; its first is made whatever the budget."""
-        took_s = plan.took_s([r for r in self.records if r.run.case == case])
+        of_case = [r for r in self.records if r.run.case == case]
+        pairs = [r for r in of_case if r.run.arm is not Arm.ALONE]
+        took_s = plan.took_s(pairs or of_case)
         if not self.session.ended and took_s and self.end is not None and (
                 time.monotonic() + statistics.median(took_s) > self.end):
             self._ended('the time of --budget is used up')

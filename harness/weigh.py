@@ -21,8 +21,9 @@ from harness.records import (
     Verdict,
 )
 
-FIRST = 'first baseline of this machine'
-ONLY_NAMES = ('host', 'system', 'memory_gib', 'python', 'commit')   # of an environment
+FIRST_REASON = 'first baseline of this machine'
+# Facts of which nobody expects another accuracy.
+HARMLESS = ('host', 'system', 'memory_gib', 'python', 'commit')
 CANARY_ERROR = 0.01
 CANARY_MARGIN = math.log(1.02)
 CANARY_UNKNOWN = math.log(1.25)  # on a shared machine, equal canaries lay 17 % apart at the most
@@ -106,7 +107,7 @@ def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
         return _disturbed(case, records, moved, undecided=False)
     values, others = (_values(metric, [arm[i] for i in both]) for arm in (new, old))
     error = stats.share(stats.looks(stats.PAIRS, session.max_runs))
-    baseline = _baseline(session, case, records[-1].facts)
+    baseline = _baseline(session, case, next(r.facts for r in records if r.run.arm is Arm.NEW))
     margin = baseline.margin if baseline else metric.margin
     interval = stats.paired_interval([metric.scaled(v) - metric.scaled(w)
                                       for v, w in zip(values, others)], error,
@@ -138,7 +139,7 @@ def _baseline(session: Session, case: Case, facts: Mapping[str, Any]) -> Optiona
 def _made_elsewhere(baseline: Baseline, facts: Mapping[str, Any]) -> str:
     """Where an accuracy is compared with another machine's, which is no reason not to compare."""
     names = differing({name: value for name, value in baseline.environment.items()
-                       if name not in ONLY_NAMES}, facts)
+                       if name not in HARMLESS}, facts)
     return f'The baseline was made elsewhere: it differs in {", ".join(names)}.' if names else ''
 
 
@@ -181,7 +182,7 @@ def _moved_from(now_s: Sequence[float], then_s: Sequence[float]) -> str:
     if moved is None or moved.p_value > CANARY_ERROR or abs(moved.difference) < CANARY_MARGIN:
         return ''
     return (f'the canary, a fixed workload that knows nothing of the model, takes '
-            f'{math.expm1(moved.difference) * 100:+.1f} % of the time that it took when the '
+            f'{math.exp(moved.difference) * 100:.0f} % of the time that it took when the '
             'baseline was made: the machine has changed')
 
 
@@ -214,7 +215,7 @@ def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[
                f'no baseline may be compared with it. The nearest, {nearest.name}, differs in '
                f'{", ".join(differing(nearest.match, facts))}.')
     return Verdict(case.name, case.metric, Status.NO_BASELINE, reason,
-                   (f'Make one: {advice.learn(case, facts, FIRST)}',
+                   (f'Make one: {advice.learn(case, facts, FIRST_REASON)}',
                     'Or compare with an earlier revision, which needs none: '
                     f'{advice.again(case, facts, "--against HEAD~1")}'), value, len(values))
 

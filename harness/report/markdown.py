@@ -229,7 +229,8 @@ def _certified(session: Session) -> str:
                 'known. `python -m harness certify` measures it.')
     trials = '; '.join(_trial_words(trial) for trial in made.trials)
     return (f'On this machine {trials}. Pairs are medians; tried {made.day} at {made.commit} with '
-            f'{made.case}, here or on a machine with the same processor and cores.')
+            f'{made.case or "a case not noted"}, here or on a machine with the same processor '
+            'and cores.')
 
 
 def _trial_words(trial: Trial) -> str:

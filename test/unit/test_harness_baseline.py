@@ -319,6 +319,25 @@ def test_runs_of_several_sessions_make_one_baseline(tmp_path, folder):
     assert made.canary_s == pytest.approx((0.01, 0.02, 0.03, 0.04))
 
 
+def test_runs_of_one_seed_make_no_baseline_of_an_accuracy_and_no_curves():
+    def one_seed(records):
+        return [dataclasses.replace(r, run=dataclasses.replace(r.run, seed=0)) for r in records]
+
+    with pytest.raises(ConfigError, match='runs of one seed do not show how far seeds lie apart'):
+        promoted(one_seed(runs(PSNRS, PSNR)))
+    with_curves = [dataclasses.replace(r, measurement=measurement(images_per_s=v, losses=LONG))
+                   for r, v in zip(runs(), SPEEDS)]
+    assert promoted(with_curves).losses and not promoted(one_seed(with_curves)).losses
+
+
+@pytest.mark.parametrize('args', [['--margin', '2'], ['--margin', '0'], ['--margin', 'nan']])
+def test_a_margin_that_cannot_be_is_refused_before_anything_runs(tmp_path, folder, args):
+    with pytest.raises(ConfigError, match='--margin must be above 0, and a share below 1'):
+        verbs.main(['baseline', 'learn', '--kind', 'cpu', '--cases', 'performance', '--reason', 'x',
+                    '--reports', str(tmp_path / 'reports'), *args])
+    assert not (tmp_path / 'reports').exists()
+
+
 def test_only_the_runs_named_are_promoted(tmp_path, folder):
     records = runs()
     store_session(tmp_path, records)
@@ -327,6 +346,8 @@ def test_only_the_runs_named_are_promoted(tmp_path, folder):
     assert baselines.load_all(str(folder))[0].values == SPEEDS[:6]
     with pytest.raises(ConfigError, match='no session absent'):
         promote(tmp_path, '--run', 'absent')
+    with pytest.raises(ConfigError, match='leave --session out'):
+        promote(tmp_path, '--run', named[0], '--session', records[0].session)
     with pytest.raises(ConfigError, match=f'no run {named[0]}x: ls .* shows those that are there'):
         promote(tmp_path, '--run', f'{named[0]}x')
 
@@ -352,16 +373,12 @@ def test_diff_names_the_fields_that_differ_and_those_that_do_not_matter(tmp_path
     assert 'host: lab there, elsewhere here' in said
 
 
-def test_a_retired_baseline_is_compared_with_no_more(tmp_path, folder, capsys, monkeypatch):
+def test_a_baseline_that_git_does_not_keep_is_not_retired(tmp_path, folder, capsys):
     store_session(tmp_path, runs())
     promote(tmp_path)
     made, = baselines.load_all(str(folder))
     with pytest.raises(ConfigError, match='no baseline absent'):
         verbs.main(['baseline', 'retire', 'absent'])
-    monkeypatch.setattr(verbs.run_all, 'ask', lambda argv: '')
-    with pytest.raises(ConfigError, match='was never committed, so it would be lost'):
+    with pytest.raises(ConfigError, match='is not committed as it is, so it would be lost'):
         verbs.main(['baseline', 'retire', made.name])
     assert baselines.load_all(str(folder)) == (made,)
-    monkeypatch.setattr(verbs.run_all, 'ask', lambda argv: argv[-1])   # it is in HEAD
-    assert verbs.main(['baseline', 'retire', made.name]) == 0
-    assert baselines.load_all(str(folder)) == ()

@@ -67,7 +67,7 @@ def test_a_certificate_counts_every_comparison_and_is_saved_after_each(certifica
     assert last.pair_s == 2 * 61.5      # one arm after the other
 
 
-def test_a_certificate_is_replaced_only_by_one_that_knows_as_much(certificates):
+def test_a_certificate_is_replaced_by_one_that_knows_as_much_or_all_that_was_asked(certificates):
     of = session(case(), max_runs=3, against=MACHINE['commit'])
     certify.certify(of, 'reports', 2, Quiet())
     known, _ = certificates[-1]

@@ -538,6 +538,28 @@ def test_a_suspicion_that_could_not_be_confirmed_stays_one_and_says_why(ratios):
                                    'no such commit.')
 
 
+@pytest.mark.parametrize('records, status', [
+    ([r for i, x in enumerate((0.9, 1.1, 1.0), 1) for r in pair(30.0, 30.0 * x, i)],
+     Status.INCONCLUSIVE),
+    ([noisy(r) for i in (1, 2, 3) for r in pair(30.0, 27.0, i)], Status.INVALID)])
+def test_what_the_pairs_have_answered_counts_though_the_time_is_up(records, status):
+    of = session(case(), baselines=[baseline()], max_runs=5,
+                 unconfirmed={'performance': 'the time is used up'})
+    verdict, = summarize(of, [record(28.0), *records]).verdicts
+    assert verdict.status is status
+
+
+def test_a_machine_that_changes_during_a_confirmation_leaves_the_pairs_to_decide():
+    known = dataclasses.replace(baseline(), canary_s=CANARY)
+    pairs = [dataclasses.replace(r, outcome=dataclasses.replace(r.outcome, turns=(Turn(1, 4),)))
+             for i, x in enumerate((0.9, 0.91, 0.905), 1) for r in pair(30.0, 30.0 * x, i)]
+    of = session(case(), baselines=[known], max_runs=3, canary_s=(0.010, 0.010, 0.014))
+    verdict, = summarize(of, [record(28.0), *pairs]).verdicts
+    assert verdict.status is Status.REGRESSION
+    assert verdict.reason.startswith('It looked like a regression against the baseline, then the '
+                                     'machine changed. Side by side')
+
+
 def test_pairs_that_are_clear_decide_though_the_time_is_up():
     verdict = confirmed([1.0, 1.001, 0.999], unconfirmed={'performance': 'the time is used up'})
     assert verdict.status is Status.INVALID

@@ -146,6 +146,21 @@ def test_a_learned_baseline_is_what_the_next_run_is_judged_by(learned, harness):
         assert len(pandas.read_csv(str(learned.root / 'reports/results.csv'))) == 1
 
 
+def test_a_baseline_is_retired_once_git_keeps_it(learned):
+    path, = (learned.root / 'harness/baselines').glob('smoke-performance-*.json')
+
+    def retire():
+        return learned.run(sys.executable, '-m', 'harness', 'baseline', 'retire', path.stem)
+
+    assert retire().returncode == 2 and path.exists()
+    learned.commit()
+    kept = path.read_text()
+    path.write_text(kept.replace('the first', 'another'))
+    assert retire().returncode == 2 and path.exists()
+    path.write_text(kept)
+    assert retire().returncode == 0 and not path.exists()
+
+
 def test_a_case_that_is_not_clear_is_run_again_until_it_is(learned, harness):
     speeds(learned, [0.508, 0.502, 0.502, 0.501, 0.501])
     done = harness('--cases', 'performance', '--max-runs', '5')
