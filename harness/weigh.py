@@ -107,13 +107,14 @@ def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
         return _disturbed(case, records, moved, undecided=False)
     values, others = (_values(metric, [arm[i] for i in both]) for arm in (new, old))
     error = stats.share(stats.looks(stats.PAIRS, session.max_runs))
-    baseline = _baseline(session, case, next(r.facts for r in records if r.run.arm is Arm.NEW))
+    facts = next((r.facts for r in records if r.run.arm is Arm.NEW), records[0].facts)
+    baseline = _baseline(session, case, facts)
     margin = baseline.margin if baseline else metric.margin
     interval = stats.paired_interval([metric.scaled(v) - metric.scaled(w)
                                       for v, w in zip(values, others)], error,
                                      -metric.rescaled(-margin))
     if interval is None:
-        todo = advice.again(case, records[0].facts, f'--against {commit}')
+        todo = advice.again(case, facts, f'--against {commit}')
         return Verdict(case.name, metric, Status.INCONCLUSIVE,
                        f'{len(both)} of the {stats.PAIRS} pairs that it takes have run.',
                        (f'Let it run to its end: {todo}',),

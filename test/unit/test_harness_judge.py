@@ -348,6 +348,14 @@ def test_pairs_need_no_baseline(status, ratios):
     assert verdict.undecided is (status is Status.INCONCLUSIVE)
 
 
+def test_half_of_the_first_pair_is_no_pair():
+    old, new = pair(30.0, 27.0)
+    for alone in (old, new):
+        verdict = judged_runs(case(), [alone], max_runs=3)
+        assert verdict.status is Status.INCONCLUSIVE and verdict.undecided
+        assert verdict.reason == '0 of the 3 pairs that it takes have run.'
+
+
 def test_what_drifts_from_pair_to_pair_cancels():
     # The machine is half as fast in the end; the new arm is always 10 % slower.
     records = [r for i, speed in enumerate((60.0, 45.0, 30.0), 1)
