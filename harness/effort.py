@@ -15,7 +15,7 @@ def sentences(session: Session, case: Case, see: float, power: float) -> Iterato
     see: the loss, as a share; power: the probability with which it is to be seen.
     """
     metric = case.metric
-    loss = -metric.rescaled(-see)
+    loss = metric.loss(see)
     for b in session.baselines:
         facts = {**b.match, **session.machine}   # what is trained is not known yet
         if b.case == case.name and not differing(b.match, facts):
@@ -24,15 +24,13 @@ def sentences(session: Session, case: Case, see: float, power: float) -> Iterato
                 yield f'{what}: not known, for its {len(b.values)} runs do not show the spread'
                 continue
             spread = statistics.stdev(map(metric.scaled, b.values))
-            runs = stats.runs_to_narrow(
-                spread, loss, len(b.values), session.max_runs, power,
-                -metric.rescaled(-b.margin))
+            runs = stats.runs_to_narrow(spread, loss, len(b.values), session.max_runs, power,
+                                        metric.loss(b.margin))
             yield _sentence(what, runs, 'runs', b.wall_s, see, power, b.margin)
     made = session.certificate
     if made:
-        pairs = stats.runs_to_narrow(
-            made.spread, loss, max_runs=session.max_runs, power=power,
-            margin=-metric.rescaled(-metric.margin))
+        pairs = stats.runs_to_narrow(made.spread, loss, max_runs=session.max_runs, power=power,
+                                     margin=metric.loss(metric.margin))
         yield _sentence(f'{case.name} with --against, as certified with {made.case}', pairs,
                         'pairs', made.pair_s, see, power, metric.margin)
     else:

@@ -40,6 +40,10 @@ class Metric:
         """The inverse of unscaled()."""
         return math.log1p(difference) if self.relative else difference
 
+    def loss(self, amount: float) -> float:
+        """A loss, as a share or in the unit, as a positive distance on that scale."""
+        return -self.rescaled(-amount)
+
     def mean(self, values: Sequence[float]) -> float:
         """The mean on that scale, as a value: geometric, where ratios matter."""
         mean = statistics.mean(map(self.scaled, values))

@@ -99,7 +99,8 @@ class Sampler:
 
 def counters() -> Counters:
     """As they are now."""
-    cores = [t for i, t in enumerate(psutil.cpu_times(percpu=True)) if i in _usable_cores()]
+    usable = _usable_cores()
+    cores = [t for i, t in enumerate(psutil.cpu_times(percpu=True)) if i in usable]
     busy = ('user', 'system', 'nice', 'irq', 'softirq')
     own = psutil.Process().cpu_times()
     return Counters(

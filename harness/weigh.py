@@ -82,7 +82,7 @@ def _weigh_runs(session: Session, case: Case,
     error = stats.share(stats.looks(1, session.max_runs))
     interval = stats.prediction_interval(
         [metric.scaled(v) for v in values], [metric.scaled(v) for v in baseline.values], error,
-        -metric.rescaled(-baseline.margin))
+        metric.loss(baseline.margin))
     if interval is None:
         return _too_few(case, values, baseline, facts)
     return Weighed(case, tuple(records), values, baseline.values, interval, error,
@@ -112,7 +112,7 @@ def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
     margin = baseline.margin if baseline else metric.margin
     interval = stats.paired_interval([metric.scaled(v) - metric.scaled(w)
                                       for v, w in zip(values, others)], error,
-                                     -metric.rescaled(-margin))
+                                     metric.loss(margin))
     if interval is None:
         todo = advice.again(case, facts, f'--against {commit}')
         return Verdict(case.name, metric, Status.INCONCLUSIVE,
