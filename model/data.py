@@ -1,58 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of image files -> decoded cache -> random aligned patches -> tf.data.
+"""Pairs of image files -> random aligned patches of them -> tf.data.
 
 Patches are a function of the seed and the step alone: two runs see the same ones in the same order,
 however many threads make them.
 """
 
-import glob
 import hashlib
 import os
 import time
-import uuid
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 
-from model import degrade, images, metrics
+from model import cache, degrade, images, metrics
 from model.errors import RequestError
+
+Pixels = Union[np.ndarray, cache.Stored]    # uint8 [h, w, 3]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One image as uint8 RGB arrays: lr [h, w, 3], hr [s*h, s*w, 3] or a few pixels more."""
+    """One image in RGB: lr [h, w, 3], hr [s*h, s*w, 3] or a few pixels more."""
 
     name: str
-    lr: np.ndarray
-    hr: np.ndarray
+    lr: Pixels
+    hr: Pixels
     digest: str  # of the pixels of both
 
 
-def load_pairs(hr_folder: str, lr_folder: str, scale: int, cache: str) -> List[Pair]:
+def load_pairs(hr_folder: str, lr_folder: str, scale: int, cache_path: str,
+               log: Callable[[str], None] = print) -> List[Pair]:
     """Decode every image of hr_folder and its LR image, found by name (0001.png: 0001x2.png).
 
     Without lr_folder the LR images are made from the HR images.  Raises RequestError that names
     every image that is missing, unreadable or of the wrong size: wrong pairs train in silence.
     """
-    if not lr_folder:
-        lr_folder = degrade.cached_lr(_folder(hr_folder), scale, cache)
-    lr_files = by_name(lr_folder)
-    pairs, faults = [], []
-    for name, hr_file in by_name(hr_folder).items():
-        lr_file = lr_files.get(f'{name}x{scale}') or lr_files.get(name)
-        try:
-            if lr_file is None:
-                raise RequestError(f'{hr_file}: no {name}x{scale}.* or {name}.* in {lr_folder}')
-            (lr, lr_digest), (hr, hr_digest) = (_decoded(f, cache) for f in (lr_file, hr_file))
-            pair = Pair(name, lr, hr, lr_digest + hr_digest)
-            _require_sizes(pair, scale, hr_file, lr_file)
-            pairs.append(pair)
-        except RequestError as e:
-            faults.append(str(e))
-    if faults:
-        raise RequestError('\n'.join([f'{len(faults)} images cannot be used; mend or remove them:',
-                                      *faults]))
+    hr_files = by_name(hr_folder, log)
+    lr_folder = lr_folder or degrade.cached_lr(hr_folder, scale, cache_path, log=log)
+    lr_files = by_name(lr_folder, log)
+    files = {name: (lr_files.get(f'{name}x{scale}') or lr_files.get(name), hr_file)
+             for name, hr_file in hr_files.items()}
+    there = [file for both in files.values() for file in both if file]
+    stored = dict(zip(there, cache.decoded(there, cache_path, log)))
+
+    def pair(name: str) -> Pair:
+        lr_file, hr_file = files[name]
+        if lr_file is None:
+            raise images.ImageError(f'{hr_file}: no {name}x{scale}.* or {name}.* in {lr_folder}')
+        lr, hr = stored[lr_file], stored[hr_file]
+        images.require_usable([lr, hr])
+        _require_sizes(lr, hr, scale, hr_file, lr_file)
+        return Pair(name, lr, hr, lr.digest + hr.digest)
+
+    pairs = images.for_each(pair, list(files), log, 'pairing')
+    images.require_usable(pairs)
     return pairs
 
 
@@ -85,17 +87,27 @@ def sample_batch(pairs: Sequence[Pair], config, step: int) -> Tuple[np.ndarray, 
     Image, position and one of the eight flips and rotations are drawn uniformly.
     """
     random = np.random.RandomState([config.seed, step])
-    size, scale = config.patch_size, config.scale
-    lr_patches, hr_patches = [], []
-    for _ in range(config.batch_size):
+    count, size, scale = config.batch_size, config.patch_size, config.scale
+    lr_patches = np.empty([count, size, size, 3], np.uint8)
+    hr_patches = np.empty([count, scale * size, scale * size, 3], np.uint8)
+    buffer = bytearray(3 * scale * size * max(pair.hr.shape[1] for pair in pairs))
+    for lr_patch, hr_patch in zip(lr_patches, hr_patches):
         pair = pairs[random.randint(len(pairs))]
         y = random.randint(pair.lr.shape[0] - size + 1)
         x = random.randint(pair.lr.shape[1] - size + 1)
         turn = random.randint(8)
-        lr_patches.append(flip_rotate(pair.lr[y:y + size, x:x + size], turn))
-        y, x, length = scale * y, scale * x, scale * size
-        hr_patches.append(flip_rotate(pair.hr[y:y + length, x:x + length], turn))
-    return np.stack(lr_patches), np.stack(hr_patches)
+        _copy_patch(pair.lr, y, x, turn, lr_patch, buffer)
+        _copy_patch(pair.hr, scale * y, scale * x, turn, hr_patch, buffer)
+    return lr_patches, hr_patches
+
+
+def _copy_patch(image: Pixels, y: int, x: int, turn: int, patch: np.ndarray, buffer: bytearray):
+    """Fill the patch, uint8 [size, size, 3], with what the image shows at y, x, turned."""
+    size = len(patch)
+    rows = image[y:y + size] if isinstance(image, np.ndarray) else image.rows(y, size, buffer)
+    turned = flip_rotate(rows[:, x:x + size], turn)
+    for channel in range(3):    # NumPy copies three bytes at a time far slower than one
+        patch[..., channel] = turned[..., channel]
 
 
 def flip_rotate(image: np.ndarray, turn: int) -> np.ndarray:
@@ -110,10 +122,11 @@ def unflip_rotate(image: np.ndarray, turn: int) -> np.ndarray:
     return np.rot90(image, -(turn % 4))
 
 
-def batches(pairs: Sequence[Pair], config, ready_s: Optional[Dict[int, float]] = None):
-    """An initializable tf.data iterator over the batches of the steps 1..max_step, uint8.
+def batches(pairs: Sequence[Pair], config, ready_s: Dict[int, float], first_step: int = 1):
+    """An initializable tf.data iterator over the batches of the steps first_step..max_step, uint8.
 
-    ready_s, where given, gets the time.perf_counter() at which each step's batch was ready.
+    With --accumulate it yields each batch in that many parts.  ready_s gets the
+    time.perf_counter() at which each step's batch was ready.
     """
     import tensorflow as tf  # here, so that bad data is named before TensorFlow has loaded
 
@@ -121,8 +134,7 @@ def batches(pairs: Sequence[Pair], config, ready_s: Optional[Dict[int, float]] =
 
     def sample(step):
         batch = sample_batch(pairs, config, step)
-        if ready_s is not None:
-            ready_s[int(step)] = time.perf_counter()
+        ready_s[int(step)] = time.perf_counter()
         return batch
 
     def load(step):
@@ -131,63 +143,40 @@ def batches(pairs: Sequence[Pair], config, ready_s: Optional[Dict[int, float]] =
         hr.set_shape([config.batch_size, config.scale * size, config.scale * size, 3])
         return lr, hr
 
-    steps = tf.data.Dataset.range(1, config.max_step + 1)
+    steps = tf.data.Dataset.range(first_step, config.max_step + 1)
     # map keeps the order whatever its number of threads.
-    return tf.data.make_initializable_iterator(steps.map(load, num_parallel_calls=2).prefetch(4))
+    loaded = steps.map(load, num_parallel_calls=2)
+    if config.accumulate > 1:
+        loaded = loaded.unbatch().batch(config.batch_size // config.accumulate, drop_remainder=True)
+    return tf.data.make_initializable_iterator(loaded.prefetch(4))
 
 
 def in_memory(pairs: Sequence[Pair]) -> List[Pair]:
-    """The same images in RAM instead of mapped from the cache."""
+    """The same images in RAM instead of read from the cache."""
     return [Pair(p.name, np.array(p.lr), np.array(p.hr), p.digest) for p in pairs]
 
 
-def _decoded(path: str, cache: str) -> Tuple[np.ndarray, str]:
-    """Map the decoded image from the cache, with the digest of its pixels.
+def by_name(folder: str, log: Callable[[str], None] = print) -> Dict[str, str]:
+    """Name without extension -> path of every image; a note names the files that are none.
 
-    It is decoded first where the file is new or has changed; the digest is in the cached file's
-    name, so that nobody has to read 800 large images to know what they are.
+    Raises RequestError for two of one name.
     """
-    folder = os.path.join(cache, 'decoded')
-    try:
-        stat = os.stat(path)
-    except OSError as e:
-        raise images.ImageError(f'{path}: {e.strerror}') from None
-    key = hashlib.sha256(f'{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}'.encode())
-    prefix = os.path.join(folder, f'{key.hexdigest()[:32]}-')
-    stored = glob.glob(glob.escape(prefix) + '*.npy')
-    if not stored:
-        os.makedirs(folder, exist_ok=True)
-        image = images.read_rgb(path)
-        stored = [f'{prefix}{hashlib.sha256(image.tobytes()).hexdigest()[:16]}.npy']
-        partial = f'{stored[0]}.{uuid.uuid4().hex}.part'
-        with open(partial, 'wb') as f:
-            np.save(f, image)
-        os.replace(partial, stored[0])  # in one step: another run never maps half an image
-    return np.load(stored[0], mmap_mode='r'), stored[0][len(prefix):-len('.npy')]
-
-
-def _require_sizes(pair: Pair, scale: int, hr_file: str, lr_file: str):
-    expected = [side // scale for side in pair.hr.shape[:2]]
-    if list(pair.lr.shape[:2]) != expected:
-        raise RequestError(f'{lr_file} is {pair.lr.shape[1]}x{pair.lr.shape[0]}, but {hr_file} at '
-                           f'scale {scale} needs {expected[1]}x{expected[0]}')
-
-
-def by_name(folder: str) -> Dict[str, str]:
-    """Name without extension -> path of every image; raises RequestError for two of one name."""
+    if not os.path.isdir(folder):
+        raise RequestError(f'no folder of images at {folder}')
     files = {}
-    for path in images.image_files(_folder(folder)):
-        twin = files.setdefault(_stem(path), path)
+    for path in images.image_files(folder):
+        twin = files.setdefault(os.path.splitext(os.path.basename(path))[0], path)
         if twin != path:
             raise RequestError(f'{twin} and {path} have the same name: keep one of them')
+    stray = images.stray_files(folder)
+    if stray:
+        more = f' and {len(stray) - 3} more' if len(stray) > 3 else ''
+        log(f'{folder}: no images, left out: {", ".join(stray[:3])}{more}')
     return files
 
 
-def _folder(path: str) -> str:
-    if not os.path.isdir(path):
-        raise RequestError(f'no folder of images at {path}')
-    return path
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
+def _require_sizes(lr: Pixels, hr: Pixels, scale: int, hr_file: str, lr_file: str):
+    height, width = (side // scale for side in hr.shape[:2])
+    if lr.shape[:2] != (height, width):
+        raise images.ImageError(f'{lr_file} is {lr.shape[1]}x{lr.shape[0]}, but {hr_file} at '
+                                f'scale {scale} needs {width}x{height}')

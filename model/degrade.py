@@ -15,7 +15,7 @@ import numbers
 import os
 import sys
 import tempfile
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 if __name__ == '__main__':
     # Python has put model/ there, where config.py or data.py would hide other packages' modules.
@@ -31,7 +31,7 @@ from model.errors import RequestError
 SCALES = (2, 3, 4, 8)             # where equality with MATLAB is tested
 BORDERS = ('symmetric', 'edge')   # DIV2K's; that of RCAN's and SelfExSR's test sets
 MARGIN = 4                        # low-resolution pixels of padding; the kernel reaches 2
-RECIPE = 'MATLAB bicubic 1'       # change it whenever the same files give other LR images
+RECIPE = 'MATLAB bicubic 2'       # change it whenever the same files give other LR images
 
 
 def downscale(hr: np.ndarray, scale: int, border: str = 'symmetric') -> np.ndarray:
@@ -63,7 +63,8 @@ def upscale(lr: np.ndarray, scale: int, border: str = 'symmetric') -> np.ndarray
     return _crop(_resize(padded, padded.shape[0] * scale, padded.shape[1] * scale), MARGIN * scale)
 
 
-def degrade_folder(hr_dir: str, lr_dir: str, scale: int, border: str = 'symmetric') -> List[str]:
+def degrade_folder(hr_dir: str, lr_dir: str, scale: int, border: str = 'symmetric',
+                   log: Callable[[str], None] = print) -> List[str]:
     """Write `<name>x<scale>.png` for every image of hr_dir; return the paths, sorted by HR name.
 
     Raises ImageError naming every image that could not be used (the others are written), where
@@ -74,20 +75,19 @@ def degrade_folder(hr_dir: str, lr_dir: str, scale: int, border: str = 'symmetri
     if os.path.realpath(hr_dir) == os.path.realpath(lr_dir):
         raise ValueError(f'{lr_dir}: the LR images need a folder of their own')
     os.makedirs(lr_dir, exist_ok=True)
-    faults = []
-    for hr_path, lr_name in lr_names.items():
-        try:
-            lr = _downscale_file(hr_path, scale, border)
-            images.write_png(os.path.join(lr_dir, lr_name), lr)
-        except images.ImageError as e:
-            faults.append(str(e))
-    if faults:
-        raise images.ImageError(
-            f'{len(faults)} of {len(lr_names)} images cannot be used: {"; ".join(faults)}')
-    return [os.path.join(lr_dir, lr_name) for lr_name in lr_names.values()]
+
+    def make(hr_path):
+        written = os.path.join(lr_dir, lr_names[hr_path])
+        images.write_png(written, _downscale_file(hr_path, scale, border))
+        return written
+
+    written = images.for_each(make, list(lr_names), log, f'scaling images of {hr_dir} down')
+    images.require_usable(written)
+    return written
 
 
-def cached_lr(hr_dir: str, scale: int, cache_root: str, border: str = 'symmetric') -> str:
+def cached_lr(hr_dir: str, scale: int, cache_root: str, border: str = 'symmetric',
+              log: Callable[[str], None] = print) -> str:
     """Folder below cache_root with the LR images of hr_dir; made once, by whoever comes first.
 
     Its name is a digest of all it depends on, so changed photographs give a new folder.  Any
@@ -102,7 +102,7 @@ def cached_lr(hr_dir: str, scale: int, cache_root: str, border: str = 'symmetric
     with tempfile.TemporaryDirectory(prefix='.making-', dir=cache_root) as aside:
         # One level down, because a temporary folder itself is closed to all other users.
         made = os.path.join(aside, 'lr')
-        degrade_folder(hr_dir, made, scale, border)
+        degrade_folder(hr_dir, made, scale, border, log)
         _publish(made, folder)
     return folder
 

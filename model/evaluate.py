@@ -1,145 +1,109 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoint -> images, PSNR and SSIM; self-ensemble; forward in tiles."""
+"""Checkpoint -> images, PSNR and SSIM."""
 
-import math
+import csv
 import os
-from typing import Callable, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from model import checkpoint, data, degrade, images, metrics, network, picture, progress
-from model.device import device
-from model.errors import RequestError
+from model import data, degrade, images, metrics, picture, progress
+from model.upscale import Forward, restored, super_resolve
 
 PICTURED = 4  # images in the comparison
 
-Forward = Callable[[np.ndarray], np.ndarray]  # LR [h, w, 3] -> SR [s*h, s*w, 3], float32
+
+class Score(NamedTuple):
+    """What one image, or the mean of a set, has come to."""
+
+    test_set: str
+    image: str
+    psnr_db: float
+    ssim: float
+    bicubic_psnr_db: float
+    bicubic_ssim: float
 
 
-def test(config, pairs: Sequence[data.Pair], log):
-    """Measure the checkpoint on pairs, log Final PSNR, write comparison.png into result_path."""
-    with _session(config) as session:
-        log(progress.accuracy_lines(*measure(forward(session, config), pairs, config, log)))
+def test(config, test_sets: Dict[str, Sequence[data.Pair]], log):
+    """Measure the checkpoint on every set, log its PSNR, write results.csv and comparison.png.
+
+    Final PSNR is logged for each set; who reads the last one reads the last set's.
+    """
+    scores: List[Score] = []
+    session, upscale = restored(config)
+    with session:
+        for test_set, pairs in test_sets.items():
+            scores += measure(upscale, test_set, pairs, config, log)
+            _write_csv(os.path.join(config.result_path, 'results.csv'), scores)
+            log(progress.accuracy_lines(scores[-1].psnr_db, scores[-1].bicubic_psnr_db))
+    log(_table(scores))
 
 
 def test_only(config, files: Sequence[str], log):
-    """Upscale the files into result_path."""
-    with _session(config) as session:
-        upscale = forward(session, config)
+    """Upscale the files into result_path; grey stays grey, transparency is scaled bicubically."""
+    session, upscale = restored(config)
+    with session:
         for path in files:
-            written = _result_file(config, path)
-            images.write_png(written, super_resolve(upscale, images.read_rgb(path), config))
+            image = images.read(path)
+            alpha = image.alpha
+            if alpha is not None:
+                alpha = degrade.upscale(np.stack([alpha] * 3, axis=-1), config.scale)[..., 0]
+            written = os.path.join(config.result_path, result_name(path, config))
+            images.write_png(written, super_resolve(upscale, image.rgb, config), alpha, image.grey)
             log(f'{path} -> {written}')
 
 
-def measure(upscale: Forward, pairs: Sequence[data.Pair], config, log) -> Tuple[float, float]:
-    """Log PSNR and SSIM of every image and their means; return PSNR and bicubic's PSNR in dB."""
-    log(progress.start('eval', test_set=config.test_set))
-    scores, bicubic_db, rows = [], [], []
+def measure(upscale: Forward, test_set: str, pairs: Sequence[data.Pair], config,
+            log) -> List[Score]:
+    """The scores of every image, logged as they come, and at last their mean, called `mean`."""
+    log(progress.start('eval', test_set=test_set))
+    folder = config.result_folder(test_set)
+    scores, rows = [], []
     for pair in pairs:
-        sr = super_resolve(upscale, pair.lr, config)
-        bicubic = degrade.upscale(pair.lr, config.scale)
-        scores.append((metrics.psnr_y(sr, pair.hr, config.scale),
-                       metrics.ssim_y(sr, pair.hr, config.scale)))
-        bicubic_db.append(metrics.psnr_y(bicubic, pair.hr, config.scale))
-        log(progress.quality_line(*scores[-1], pair.name))
+        lr, hr = np.asarray(pair.lr), np.asarray(pair.hr)
+        sr = super_resolve(upscale, lr, config)
+        bicubic = degrade.upscale(lr, config.scale)
+        scores.append(Score(test_set, pair.name, *_quality(sr, hr, config.scale),
+                            *_quality(bicubic, hr, config.scale)))
+        log(progress.quality_line(scores[-1].psnr_db, scores[-1].ssim, pair.name))
         if config.save_test_result:
-            images.write_png(_result_file(config, pair.name), sr)
+            images.write_png(os.path.join(folder, result_name(pair.name, config)), sr)
         if len(rows) < PICTURED:
-            rows.append(picture.row(pair.lr, bicubic, sr, pair.hr, config.scale))
+            rows.append(picture.row(lr, bicubic, sr, hr, config.scale))
     if config.mode == 'test':
-        images.write_png(os.path.join(config.result_path, 'comparison.png'), picture.column(rows))
-    psnr_db, ssim = np.mean(scores, axis=0)
-    log(progress.event('bicubic_psnr', float(np.mean(bicubic_db)), images=len(pairs)))
-    log(progress.event('eval_accuracy', float(psnr_db), ssim=float(ssim), images=len(pairs)))
+        images.write_png(os.path.join(folder, 'comparison.png'), picture.column(rows))
+    mean = Score(test_set, 'mean', *(float(v) for v in np.mean([s[2:] for s in scores], axis=0)))
+    log(progress.event('bicubic_psnr', mean.bicubic_psnr_db, images=len(pairs)))
+    log(progress.event('eval_accuracy', mean.psnr_db, ssim=mean.ssim, images=len(pairs)))
     log(progress.stop('eval'))
-    log(progress.quality_line(psnr_db, ssim, f'{config.test_set} ({len(pairs)} images)'))
-    return psnr_db, float(np.mean(bicubic_db))
+    log(progress.quality_line(mean.psnr_db, mean.ssim, f'{test_set} ({len(pairs)} images)'))
+    return [*scores, mean]
 
 
-def forward(session, config) -> Forward:
-    """The network as a function of one image, for any size of it."""
-    static = device(config).static_shapes
-    graphs = {}
-
-    def run(lr):
-        shape = lr.shape[:2] if static else (None, None)
-        if shape not in graphs:
-            inputs = tf.placeholder(tf.float32, [1, *shape, 3])
-            graphs[shape] = inputs, network.rcan(inputs, config)
-        inputs, outputs = graphs[shape]
-        return session.run(outputs, {inputs: lr[np.newaxis]})[0]
-
-    if not static:
-        run(np.zeros([8, 8, 3], np.uint8))  # builds the only graph, before anybody finalizes it
-    return run
+def result_name(path: str, config) -> str:
+    """What the upscaled image of a file is called, as the reference calls it."""
+    return f'{os.path.splitext(os.path.basename(path))[0]}X{config.scale}.png'
 
 
-def super_resolve(upscale: Forward, lr: np.ndarray, config) -> np.ndarray:
-    """uint8 [h, w, 3] -> uint8 [s*h, s*w, 3], as the flags ask for: in tiles, as an ensemble."""
-    def once(image):
-        return tiled(upscale, image, config) if config.chop_forward else upscale(image)
-
-    sr = ensemble(once, lr) if config.self_ensemble else once(lr)
-    return np.clip(np.rint(sr), 0, 255).astype(np.uint8)
+def _quality(image: np.ndarray, hr: np.ndarray, scale: int):
+    return metrics.psnr_y(image, hr, scale), metrics.ssim_y(image, hr, scale)
 
 
-def ensemble(upscale: Forward, lr: np.ndarray) -> np.ndarray:
-    """Mean over the eight flips and rotations (section 4.1: RCAN+)."""
-    return np.mean([data.unflip_rotate(upscale(np.ascontiguousarray(data.flip_rotate(lr, turn))),
-                                       turn) for turn in range(8)], axis=0)
+def _write_csv(path: str, scores: Sequence[Score]):
+    """Replace the file in one step, so that nobody reads half of it."""
+    with open(f'{path}.part', 'w', newline='', encoding='utf-8') as f:
+        writer = csv.writer(f, lineterminator='\n')
+        writer.writerow(Score._fields)
+        writer.writerows([*s[:2], *(f'{value:.4f}' for value in s[2:])] for s in scores)
+    os.replace(f'{path}.part', path)
 
 
-def tiled(upscale: Forward, lr: np.ndarray, config) -> np.ndarray:
-    """Upscale tile by tile: each is at most chop_size LR pixels with chop_shave around it.
-
-    Channel attention pools over what it sees, so the result is close to, not equal to, the
-    whole image's.
-    """
-    height, width = lr.shape[:2]
-    shave, scale = config.chop_shave, config.scale
-    tile_h, tile_w = _tile_size(height, width, config)
-    sr = np.empty([height * scale, width * scale, 3], np.float32)
-    for y in range(0, height, tile_h):
-        for x in range(0, width, tile_w):
-            top, left = max(y - shave, 0), max(x - shave, 0)
-            bottom, right = min(y + tile_h, height), min(x + tile_w, width)
-            part = upscale(lr[top:bottom + shave, left:right + shave])
-            sr[y * scale:bottom * scale, x * scale:right * scale] = part[
-                (y - top) * scale:(bottom - top) * scale,
-                (x - left) * scale:(right - left) * scale]
-    return sr
-
-
-def _tile_size(height: int, width: int, config) -> Tuple[int, int]:
-    """Halve the longer side of a tile until it fits chop_size with its overlap."""
-    rows = columns = 1
-    while True:
-        tile_h, tile_w = math.ceil(height / rows), math.ceil(width / columns)
-        with_overlap = (min(tile_h + 2 * config.chop_shave, height)
-                        * min(tile_w + 2 * config.chop_shave, width))
-        if with_overlap <= config.chop_size:
-            return tile_h, tile_w
-        if tile_h == tile_w == 1:
-            raise RequestError(f'chop_size {config.chop_size} cannot hold one pixel with '
-                               f'--chop_shave {config.chop_shave} around it: raise chop_size to '
-                               f'{(2 * config.chop_shave + 1) ** 2} or more')
-        if tile_h >= tile_w:
-            rows *= 2
-        else:
-            columns *= 2
-
-
-def _session(config):
-    """A session with the checkpoint's network in it."""
-    chosen = device(config)
-    network.rcan(tf.placeholder(tf.float32, [1, 8, 8, 3]), config)  # makes the variables
-    session = tf.Session(config=chosen.session_config(config))
-    checkpoint.restore(session, config)
-    return session
-
-
-def _result_file(config, name: str) -> str:
-    stem = os.path.splitext(os.path.basename(name))[0]
-    return os.path.join(config.result_path, f'{stem}X{config.scale}.png')
+def _table(scores: Sequence[Score]) -> str:
+    """The scores as people read them, in Markdown."""
+    rows = [('test set', 'image', 'PSNR', 'SSIM', 'bicubic PSNR', 'bicubic SSIM')]
+    rows += [(s.test_set, s.image, f'{s.psnr_db:.3f} dB', f'{s.ssim:.4f}',
+              f'{s.bicubic_psnr_db:.3f} dB', f'{s.bicubic_ssim:.4f}') for s in scores]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows.insert(1, tuple('-' * width for width in widths))
+    return '\n'.join('| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
+                     for row in rows)

@@ -11,7 +11,7 @@ if __name__ == '__main__':
     sys.path[0] = ROOT
 
 from model import config as configuration  # noqa: E402
-from model import data, progress  # noqa: E402
+from model import data, images, progress  # noqa: E402
 from model.errors import ModelError, RequestError  # noqa: E402
 
 
@@ -26,11 +26,13 @@ def main(argv=None) -> int:
 def train(config):
     """Train and save; with --test_with_train measure PSNR at every checkpoint."""
     pairs = data.load_pairs(config.train_GT_path, config.train_LR_path, config.scale,
-                            config.cache_path)
+                            config.cache_path, log)
     data.require_patches(pairs, config.patch_size)
     if config.in_memory:
         pairs = data.in_memory(pairs)
-    test_pairs = test_data(config) if config.test_with_train else []
+    test_pairs = []
+    if config.test_with_train:
+        (test_pairs,) = test_data(config).values()
     os.makedirs(config.model_path, exist_ok=True)
     load_tensorflow(config)
     from model import train as training
@@ -39,11 +41,11 @@ def train(config):
 
 
 def test(config):
-    """Measure PSNR and SSIM of a checkpoint."""
-    pairs = test_data(config)
+    """Measure PSNR and SSIM of a checkpoint, on one test set or on several."""
+    test_sets = test_data(config)
     load_tensorflow(config)
     from model import evaluate
-    evaluate.test(config, pairs, log)
+    evaluate.test(config, test_sets, log)
 
 
 def test_only(config):
@@ -55,20 +57,25 @@ def test_only(config):
 
 
 def result_files(config):
-    """The images to upscale; the folder for the results is made at once."""
-    files = list(data.by_name(config.test_LR_path).values())
+    """The images to upscale, each of which can be; the folder for the results is made at once."""
+    if os.path.realpath(config.result_path) == os.path.realpath(config.test_LR_path):
+        raise RequestError(f'{config.result_path}: the results need a folder of their own')
+    files = list(data.by_name(config.test_LR_path, log).values())
+    images.require_readable(files, log)
     os.makedirs(config.result_path, exist_ok=True)
     return files
 
 
 def test_data(config):
-    """The test images; the folder for what is written is made at once."""
-    if config.save_test_result or config.mode == 'test':
-        os.makedirs(config.result_path, exist_ok=True)
-    pairs = data.load_pairs(config.test_GT_path, config.test_LR_path, config.scale,
-                            config.cache_path)
-    data.require_measurable(pairs, config.scale)
-    return pairs
+    """Name of a test set -> its images; the folders for what is written are made at once."""
+    test_sets = {}
+    for name, (hr_folder, lr_folder) in config.test_sets.items():
+        test_sets[name] = data.load_pairs(hr_folder, lr_folder, config.scale, config.cache_path,
+                                          log)
+        data.require_measurable(test_sets[name], config.scale)
+        if config.save_test_result or config.mode == 'test':
+            os.makedirs(config.result_folder(name), exist_ok=True)
+    return test_sets
 
 
 def load_tensorflow(config):
@@ -81,13 +88,22 @@ def load_tensorflow(config):
 
 def log_config(config, pairs):
     """Say in the log what was trained on what: results are compared only where these agree."""
-    import tensorflow as tf
     log(progress.event('config', {
         **{name: getattr(config, name) for name in
            ('preset', 'scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio', 'patch_size',
             'batch_size', 'max_step', 'learning_rate', 'decay_step', 'decay_rate', 'seed',
             'fine_tuning', 'log_freq', 'device_kind', 'precision_mode', 'loss_scale')},
-        'data': data.digest(pairs), 'tensorflow': tf.__version__}))
+        **configuration.changed(config, (
+            'optimizer', 'lr_schedule', 'warmup_step', 'accumulate', 'ema_decay', 'resume',
+            'iterations_per_loop', 'mix_compile_mode')),
+        'data': data.digest(pairs), 'tensorflow': tensorflow_build()}))
+
+
+def tensorflow_build() -> str:
+    """The version, and whether it is a build with oneDNN, which is another program on a CPU."""
+    import tensorflow as tf
+    from tensorflow.python import pywrap_tensorflow
+    return tf.__version__ + (' (oneDNN)' if pywrap_tensorflow.IsMklEnabled() else '')
 
 
 def log(text: str):

@@ -5,7 +5,9 @@ Variables have the names of the reference checkpoints, such as RG00_03_RCAB_conv
 """
 
 import math
+from typing import Dict
 
+import numpy as np
 import tensorflow as tf
 
 RGB_MEAN = (114.444, 111.4605, 103.02)  # of DIV2K's training images, in 0..255
@@ -29,6 +31,20 @@ def rcan(lr, config):
 def variables():
     """The network's own variables: not the optimizer's, not the step counter."""
     return tf.trainable_variables()
+
+
+def initial_values(seed: int) -> Dict[str, np.ndarray]:
+    """The first values of a training, by name of the variable, of the network in this graph.
+
+    Filter and bias are drawn from U(-1/sqrt(fan_in), 1/sqrt(fan_in)) as the paper's.
+    """
+    random, values = np.random.RandomState(seed), {}
+    for variable in variables():
+        shape = variable.shape.as_list()
+        if variable.op.name.endswith('filter'):     # which comes before the bias of its layer
+            limit = 1 / math.sqrt(np.prod(shape[:-1]))
+        values[variable.op.name] = random.uniform(-limit, limit, shape).astype(np.float32)
+    return values
 
 
 def _residual_group(x, config, name):
@@ -61,11 +77,17 @@ def _upscale(x, config, name):
 
 
 def _conv(x, filters, size, name):
-    """Convolution with bias, both drawn from U(-1/sqrt(fan_in), 1/sqrt(fan_in)) as the paper's."""
-    channels = int(x.shape[-1])
-    limit = 1 / math.sqrt(size * size * channels)
+    """Convolution with bias."""
     with tf.variable_scope(name):
-        uniform = tf.random_uniform_initializer(-limit, limit)
-        weights = tf.get_variable('filter', [size, size, channels, filters], initializer=uniform)
-        bias = tf.get_variable('bias', [filters], initializer=uniform)
+        weights = _variable('filter', [size, size, int(x.shape[-1]), filters])
+        bias = _variable('bias', [filters])
         return tf.nn.bias_add(tf.nn.conv2d(x, weights, strides=1, padding='SAME'), bias)
+
+
+def _variable(name, shape):
+    """A variable whose first value is fed (checkpoint.load): to draw it takes seven operations."""
+    return tf.get_variable(name, shape, initializer=_fed)
+
+
+def _fed(shape, dtype, partition_info):
+    return tf.placeholder(dtype, shape)

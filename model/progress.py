@@ -7,6 +7,7 @@ the phases of a run can be told apart and other tools can read them.
 """
 
 import json
+import math
 import statistics
 import time
 from typing import Optional, Sequence
@@ -33,9 +34,12 @@ def accuracy_lines(psnr_db: float, bicubic_db: float) -> str:
 
 
 def training_lines(step_seconds: Sequence[float], batch_size: int, final_loss: float,
-                   checkpoint: str) -> str:
-    """What the training has come to; the speed is the median after the warm-up, or None."""
-    steady = step_seconds[WARMUP_STEPS:]
+                   checkpoint: str, steps_a_call: int = 1) -> str:
+    """What the training has come to; the speed is the median after the warm-up, or None.
+
+    step_seconds has one value for every call of the device, which makes steps_a_call steps.
+    """
+    steady = step_seconds[math.ceil(WARMUP_STEPS / steps_a_call):]
     median_s: Optional[float] = statistics.median(steady) if steady else None
     speed = 'None' if median_s is None else f'{batch_size / median_s:.4f}'
     milliseconds = 'None' if median_s is None else f'{median_s * 1000:.4f}'

@@ -5,36 +5,41 @@ import math
 import time
 from typing import Callable
 
+import numpy as np
 import tensorflow as tf
 
-from model import checkpoint, data, evaluate, network, progress
-from model.device import count_evidence, device
-from model.errors import TrainError
+from model import checkpoint, data, evaluate, network, progress, recipe, upscale
+from model.device import count_evidence, device, require_evidence
+from model.errors import RequestError, TrainError
+from model.summary import Summary
 
 
 def train(config, pairs, test_pairs, log: Callable[[str], None]):
-    """Train config.max_step steps on pairs, log every step group and phase, save checkpoints.
+    """Train up to config.max_step steps on pairs, log every step group and phase, save checkpoints.
 
     The last step is always saved.  Raises TrainError where the loss is no number any more, or
     where the training turns out not to be on the device that was asked for.
     """
     chosen = device(config)
-    tf.set_random_seed(config.seed)
+    done = _steps_done(config, log)
     ready_s = {}  # when the batch of a step was ready, until the step has taken it
-    iterator = data.batches(pairs, config, ready_s)
-    step_op, loss_op = _training_ops(iterator.get_next(), chosen, config)
+    iterator = data.batches(pairs, config, ready_s, done + 1)
+    ops = recipe.training(iterator.get_next(), chosen, config)
     saver = checkpoint.saver()
-    with tf.Session(config=chosen.session_config(config)) as session:
-        session.run([tf.global_variables_initializer(), iterator.initializer])
-        if config.fine_tuning:
-            checkpoint.restore(session, config)
-        forward = evaluate.forward(session, config) if config.test_with_train else None
-        steps = []  # (loss, seconds) of every step
+    with tf.Session(config=chosen.session_config(config)) as session, \
+            Summary(config.summary_path) as summary:
+        checkpoint.load(session, _first_values(config, done))
+        session.run(iterator.initializer)
+        ops = ops._replace(step=chosen.sink(session, ops.step, config))
+        forward = (upscale.forward(session, config, ops.average) if config.test_with_train
+                   else None)
+        calls = []  # (loss, seconds a step) of every call of the device
 
-        def on_step(step, loss, step_s):
-            steps.append((loss, step_s))
+        def on_call(step, loss, step_s):
+            calls.append((loss, step_s))
             if step % config.log_freq == 0 or not math.isfinite(loss):
                 log(progress.step_lines(step, loss, step_s))
+                summary.write(step, loss=loss, images_per_s=config.batch_size / step_s)
             if not math.isfinite(loss):
                 raise TrainError(f'the loss is {loss} at step {step}: lower --learning_rate, or '
                                  'use --loss_scale with a mixed precision')
@@ -43,63 +48,92 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
                 checkpoint.save(saver, session, config, step)
                 log(progress.stop('save', step_num=step))
                 if forward:
-                    evaluate.measure(forward, test_pairs, config, log)
+                    *_, mean = evaluate.measure(forward, config.test_set, test_pairs, config, log)
+                    summary.write(step, psnr_db=mean.psnr_db, ssim=mean.ssim)
 
         log(progress.stop('init'))
         log(progress.start('run'))
-        _first_step(session, [step_op, loss_op], chosen, on_step, log)
-        waited_s = _loop(session, [step_op, loss_op], config.max_step, on_step, ready_s)
+        _first_call(session, ops, chosen, config, done, on_call, log)
+        waited_s = _loop(session, ops, config, done + config.iterations_per_loop, on_call, ready_s)
         log(progress.event('input_wait', round(waited_s, 6)))
         log(progress.stop('run', status='success'))
-    losses, step_seconds = zip(*steps)
+    losses, step_seconds = zip(*calls)
     log(progress.training_lines(step_seconds, config.batch_size, losses[-1],
-                                f'{config.model_name}-{config.max_step}'))
+                                f'{config.model_name}-{config.max_step}',
+                                config.iterations_per_loop))
 
 
-def _training_ops(batch, chosen, config):
-    """The operation of one Adam step and the L1 loss before it (sections 3.1 and 4.1)."""
-    lr, hr = (tf.cast(image, tf.float32) for image in batch)
-    loss = tf.reduce_mean(tf.abs(network.rcan(lr, config) - hr))
-    step = tf.train.get_or_create_global_step()
-    # In the graph, so that it holds on a device that runs many steps at a call.
-    rate = tf.train.exponential_decay(config.learning_rate, step, config.decay_step,
-                                      config.decay_rate, staircase=True)
-    optimizer = chosen.optimizer(tf.train.AdamOptimizer(rate), config)
-    return optimizer.minimize(loss, step, var_list=network.variables()), loss
+def _steps_done(config, log) -> int:
+    """The step that a training goes on after, which is 0 for a new one."""
+    if not config.resume:
+        return 0
+    done = max(checkpoint.saved(config), default=0)
+    if done >= config.max_step:
+        raise RequestError(f'{checkpoint.saved(config)[done]} has all {config.max_step} steps '
+                           'already: raise --max_step to train on')
+    if (config.max_step - done) % config.iterations_per_loop:
+        raise RequestError(f'the {config.max_step - done} steps after step {done} are no multiple '
+                           f'of --iterations_per_loop {config.iterations_per_loop}')
+    log(f'going on after step {done} of {config.model_path}' if done else
+        f'no checkpoint of {config.model_name} in {config.model_path}: from the beginning')
+    return done
 
 
-def _first_step(session, ops, chosen, on_step, log):
-    """Run the step that compiles, and prove with it where the training runs."""
+def _first_values(config, done: int) -> dict:
+    """What the variables are before the first step: of a checkpoint, or as the seed says."""
+    if done:
+        return checkpoint.training_values(checkpoint.saved(config)[done])
+    values = network.initial_values(config.seed)
+    if config.fine_tuning:
+        values.update(checkpoint.network_values(config))
+    return {**values, **{name + checkpoint.AVERAGE: value for name, value in values.items()}}
+
+
+def _first_call(session, ops, chosen, config, done: int, on_call, log):
+    """Make the step that compiles (or as many as the device makes at once), and prove its device.
+
+    The graph that was executed is the proof, and that all its steps were counted.
+    """
     log(progress.start('first_step'))
     ran = tf.RunMetadata()
     started = time.perf_counter()
-    _, loss = session.run(ops, run_metadata=ran,
-                          options=tf.RunOptions(output_partition_graphs=True))
-    step_s = time.perf_counter() - started
+    loss = _call(session, ops, config, run_metadata=ran,
+                 options=tf.RunOptions(output_partition_graphs=True))
+    call_s = time.perf_counter() - started
     log(progress.stop('first_step'))
     operations = count_evidence(chosen, ran.partition_graphs)
     log(progress.event('device', chosen.kind, operations=operations))
-    if operations == 0:
-        raise TrainError(f'asked to be on the {chosen.kind}, but none of its operations was in '
-                         'the graph that ran: the training is on the CPU. Check the device, its '
-                         'driver and (NPU) that npu_bridge loads without a message')
-    on_step(1, float(loss), step_s)
+    require_evidence(chosen, ran.partition_graphs)
+    steps = config.iterations_per_loop
+    if steps > 1:
+        made = int(session.run(tf.train.get_global_step())) - done
+        if made != steps:
+            raise TrainError(f'--iterations_per_loop {steps}, but a call has made {made} steps: '
+                             'the device does not loop. Use --iterations_per_loop 1')
+    on_call(done + steps, loss, call_s / steps)
 
 
-def _loop(session, ops, last_step, on_step, ready_s) -> float:
-    """Run the steps after the first; return the seconds that they have waited for their batches.
+def _loop(session, ops, config, done: int, on_call, ready_s) -> float:
+    """Run the steps after the first call; return the seconds they have waited for their batches.
 
-    The session waits for the device before it returns, so the time is the step's own; what
-    on_step does (logging, saving, evaluating) is outside it.  A step has waited where its batch
+    The session waits for the device before it returns, so the time is the steps' own; what
+    on_call does (logging, saving, evaluating) is outside it.  A step has waited where its batch
     was ready only after it began; where the loading holds every thread (two cores), the step waits
-    for a thread as well, which nobody can tell.  tf.data's own latency_stats sees no more, and its
-    operations shift the numbers of all others, from which TensorFlow draws the weights.
+    for a thread as well, which nobody can tell.  tf.data's own latency_stats sees no more.
     """
-    waited_s = 0.0
-    for step in range(2, last_step + 1):
+    waited_s, steps = 0.0, config.iterations_per_loop
+    for first in range(done + 1, config.max_step + 1, steps):
         started = time.perf_counter()
-        _, loss = session.run(ops)
-        step_s = time.perf_counter() - started
-        waited_s += max(0.0, ready_s.pop(step) - started)
-        on_step(step, float(loss), step_s)
+        loss = _call(session, ops, config)
+        call_s = time.perf_counter() - started
+        ready = max(ready_s.pop(step) for step in range(first, first + steps))
+        waited_s += max(0.0, ready - started)
+        on_call(first + steps - 1, loss, call_s / steps)
     return waited_s
+
+
+def _call(session, ops, config, **options) -> float:
+    """Make one step, or as many as the device makes at once; return the (last) step's loss."""
+    losses = [session.run([ops.add, ops.loss])[1] for _ in range(config.accumulate - 1)]
+    losses.append(session.run([ops.step, ops.loss], **options)[1])
+    return float(np.mean(losses))

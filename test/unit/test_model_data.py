@@ -66,7 +66,7 @@ def test_an_lr_image_too_many_at_the_front_moves_no_pair(folders, cache):  # (29
     tiny.write(lr, ax2=tiny.noise(9, 8, 3))
     pairs = data.load_pairs(hr, lr, 2, cache)
     assert [p.name for p in pairs] == ['b', 'c']
-    assert all(np.array_equal(p.hr, enlarge(p.lr, 2)) for p in pairs)
+    assert all(np.array_equal(p.hr, enlarge(np.asarray(p.lr), 2)) for p in pairs)
 
 
 def test_lr_images_of_several_scales_may_share_a_folder(folders, cache):
@@ -177,7 +177,7 @@ def test_images_smaller_than_a_patch_are_named():  # (30)
 def test_without_an_lr_folder_the_lr_images_are_made_from_the_hr_images(tmp_path, cache, scale):
     hr = tiny.write(tmp_path / 'HR', a=tiny.noise(48, 49, 1), b=tiny.noise(72, 48, 2))
     for pair in data.load_pairs(hr, '', scale, cache):
-        assert np.array_equal(pair.lr, degrade.downscale(pair.hr, scale))
+        assert np.array_equal(pair.lr, degrade.downscale(np.asarray(pair.hr), scale))
     assert sorted(os.listdir(hr)) == ['a.png', 'b.png']
 
 
@@ -209,96 +209,6 @@ def test_the_digest_changes_with_a_name_and_with_an_image_less():
     pairs = [pair_of(tiny.noise(6, 6), name=name) for name in 'abc']
     digests = {data.digest(p) for p in (pairs, pairs[:2], pairs[::-1])}
     assert len(digests) == 3
-
-
-# --- the cache ----------------------------------------------------------------------------------
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """The paths that were decoded, in order."""
-    paths, read_rgb = [], images.read_rgb
-
-    def read(path):
-        paths.append(os.path.basename(path))
-        return read_rgb(path)
-
-    monkeypatch.setattr(images, 'read_rgb', read)
-    return paths
-
-
-def test_an_image_is_decoded_once(folders, cache, decoded):
-    where = folders(a=tiny.noise(9, 8, 1), b=tiny.noise(9, 8, 2))
-    first = data.load_pairs(*where, 2, cache)
-    assert sorted(decoded) == ['a.png', 'ax2.png', 'b.png', 'bx2.png']
-    second = data.load_pairs(*where, 2, cache)
-    assert len(decoded) == 4
-    assert data.digest(first) == data.digest(second)
-    assert all(np.array_equal(p.hr, q.hr) and np.array_equal(p.lr, q.lr)
-               for p, q in zip(first, second))
-
-
-@pytest.mark.parametrize('newer_by_s', [0, 1])
-def test_a_changed_image_is_decoded_anew(folders, cache, decoded, newer_by_s):
-    hr, lr = folders(a=tiny.noise(9, 8, 1), b=tiny.noise(9, 8, 2))
-    data.load_pairs(hr, lr, 2, cache)
-    path = os.path.join(lr, 'ax2.png')
-    before = os.stat(path)
-    # Flat pixels pack into another size of file; other noise would differ in the time alone.
-    changed = tiny.noise(9, 8, 7) if newer_by_s else np.zeros((9, 8, 3), np.uint8)
-    tiny.write(lr, ax2=changed)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + newer_by_s * 10 ** 9))
-    del decoded[:]
-    assert np.array_equal(data.load_pairs(hr, lr, 2, cache)[0].lr, changed)
-    assert decoded == ['ax2.png']
-
-
-def test_images_of_one_name_in_two_folders_do_not_mix(tmp_path, cache):
-    for folder, seed in (('A', 1), ('B', 2)):
-        tiny.write(tmp_path / folder / 'HR', a=tiny.noise(16, 16, seed))
-        os.utime(str(tmp_path / folder / 'HR' / 'a.png'), (1, 1))
-    pairs = [data.load_pairs(str(tmp_path / folder / 'HR'), '', 2, cache)[0] for folder in 'AB']
-    assert [np.array_equal(p.hr, tiny.noise(16, 16, seed)) for p, seed in zip(pairs, (1, 2))] == [
-        True, True]
-
-
-def test_a_write_that_was_interrupted_is_never_used(folders, cache, monkeypatch):
-    where = folders(a=tiny.noise(9, 8))
-
-    def half(f, array):
-        f.write(b'half an image')
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr(np, 'save', half)
-        with pytest.raises(KeyboardInterrupt):
-            data.load_pairs(*where, 2, cache)
-    assert len(os.listdir(os.path.join(cache, 'decoded'))) == 1     # the half is there
-    assert np.array_equal(data.load_pairs(*where, 2, cache)[0].lr, tiny.noise(9, 8))
-
-
-def test_the_finished_file_appears_in_one_step(folders, cache, monkeypatch):
-    where = folders(a=tiny.noise(9, 8))
-    save, names = np.save, []
-
-    def save_and_look(f, array):
-        save(f, array)
-        names.extend(os.listdir(os.path.join(cache, 'decoded')))
-
-    monkeypatch.setattr(np, 'save', save_and_look)
-    data.load_pairs(*where, 2, cache)
-    assert sum(name.endswith('.part') for name in names) == 2       # one for LR, one for HR
-    assert sum(name.endswith('.npy') for name in names) == 1        # LR, when HR is under way
-    assert all(name.endswith('.npy') for name in os.listdir(os.path.join(cache, 'decoded')))
-
-
-def test_images_are_mapped_from_the_cache_and_in_ram_only_on_demand(folders, cache):  # (43)
-    pairs = data.load_pairs(*folders(a=tiny.noise(9, 8)), 2, cache)
-    assert all(isinstance(image, np.memmap) for p in pairs for image in (p.lr, p.hr))
-    (in_ram,) = data.in_memory(pairs)
-    assert type(in_ram.lr) is type(in_ram.hr) is np.ndarray
-    assert in_ram.lr.base is in_ram.hr.base is None
-    assert np.array_equal(in_ram.lr, pairs[0].lr) and np.array_equal(in_ram.hr, pairs[0].hr)
-    assert (in_ram.name, in_ram.digest) == (pairs[0].name, pairs[0].digest)
 
 
 # --- patches ------------------------------------------------------------------------------------
@@ -400,11 +310,11 @@ def test_another_seed_and_another_step_give_another_batch():  # (31)
 
 # --- tf.data ------------------------------------------------------------------------------------
 
-def pipeline(pairs, config):
+def pipeline(pairs, config, first_step=1):
     """The static shapes of the pipeline and all batches that it yields."""
     import tensorflow as tf
     with tf.Graph().as_default(), tf.Session() as session:
-        iterator = data.batches(pairs, config)
+        iterator = data.batches(pairs, config, {}, first_step)
         batch = iterator.get_next()
         session.run(iterator.initializer)
         yielded = []
@@ -425,6 +335,23 @@ def test_the_pipeline_yields_the_batches_of_the_steps_in_their_order(max_step): 
     for step, (lr, hr) in enumerate(yielded, start=1):
         expected_lr, expected_hr = data.sample_batch(pairs, config, step)
         assert np.array_equal(lr, expected_lr) and np.array_equal(hr, expected_hr)
+
+
+def test_a_training_that_goes_on_gets_the_batches_from_its_step_on():
+    pairs = [pair_of(tiny.noise(9, 8, i)) for i in range(2)]
+    config = tiny.config(max_step=7)
+    (_, whole), (_, rest) = pipeline(pairs, config), pipeline(pairs, config, first_step=5)
+    assert len(rest) == 3
+    assert all(np.array_equal(a, b) for old, new in zip(whole[4:], rest) for a, b in zip(old, new))
+
+
+def test_a_batch_comes_in_equal_parts_that_make_the_whole():
+    pairs = [pair_of(tiny.noise(9, 8, i)) for i in range(2)]
+    shapes, parts = pipeline(pairs, tiny.config(max_step=6, batch_size=6, accumulate=3))
+    assert shapes == [('uint8', [2, 6, 6, 3]), ('uint8', [2, 12, 12, 3])]
+    whole = data.sample_batch(pairs, tiny.config(batch_size=6), 1)
+    assert all(np.array_equal(np.concatenate(found), image)
+               for found, image in zip(zip(*parts[:3]), whole))
 
 
 def test_the_shapes_are_known_before_anything_runs():  # (42)

@@ -5,12 +5,17 @@ No NPU is needed: npu_double/ stands in for CANN's npu_bridge, and stock TensorF
 what it does with the original and no NPU, which is to train on the CPU without a word.
 """
 
+import ast
+import importlib
+import inspect
 import json
 import os
 import re
 import runpy
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
@@ -42,6 +47,8 @@ PARAMETER_FIELDS = {
 FEATURES = [{}, {'precision_mode': 'allow_mix_precision'}, {'profiling': True}, {'over_dump': True},
             {'data_dump_flag': True}, {'data_dump_flag': True, 'data_dump_step': '0|5|10-20'},
             {'loss_scale': '1024'}, {'loss_scale': 'dynamic'},
+            {'iterations_per_loop': 3, 'log_freq': 3}, {'mix_compile_mode': True},
+            {'op_compiler_cache_dir': 'cache'},
             {'precision_mode': 'force_fp32', 'profiling': True, 'over_dump': True}]
 
 
@@ -71,6 +78,12 @@ def fresh(monkeypatch):
 def bridge(fresh):
     """The double of npu_bridge is installed."""
     fresh.syspath_prepend(DOUBLE)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """TensorFlow says that it has a GPU."""
+    monkeypatch.setattr(tf.test, 'is_gpu_available', lambda: True)
 
 
 @pytest.fixture
@@ -159,18 +172,147 @@ def test_the_two_dumps_exclude_each_other():
         device.npu_session_config(npu(over_dump=True, data_dump_flag=True))
 
 
+def test_a_device_that_makes_many_steps_at_a_call_fetches_its_batches_itself():
+    found = parameters(iterations_per_loop=3, log_freq=3)
+    assert found['iterations_per_loop'] == ('i', 3)
+    assert found['enable_data_pre_proc'] == ('b', True)     # the prerequisite of sinking
+    assert 'mix_compile_mode' not in found
+
+
+def test_what_the_npu_lacks_may_run_on_the_host():
+    assert parameters(mix_compile_mode=True)['mix_compile_mode'] == ('b', True)
+
+
+def test_compiled_operators_are_kept_in_a_folder_that_exists(here):
+    found = parameters(op_compiler_cache_dir='a/cache')
+    folder = str(here / 'a' / 'cache')
+    assert found['op_compiler_cache_mode'] == ('s', b'enable')
+    assert found['op_compiler_cache_dir'] == ('s', folder.encode())
+    assert os.path.isdir(folder)
+
+
+@pytest.mark.parametrize('fields, complaint', [
+    ({'iterations_per_loop': 0}, 'iterations_per_loop must be 1 or more, not 0'),
+    ({'iterations_per_loop': -2}, 'iterations_per_loop must be 1 or more, not -2'),
+    ({'iterations_per_loop': 5, 'mix_compile_mode': True},
+     'iterations_per_loop must be 1 with mix_compile_mode, not 5: what runs on the host needs it '
+     'at every step'),
+    ({'iterations_per_loop': 5, 'accumulate': 2},
+     'iterations_per_loop must be 1 with accumulate, not 5: the host counts the parts of a batch'),
+    ({'max_step': 12}, 'max_step (12) must be a multiple of iterations_per_loop (5)'),
+    ({'log_freq': 1}, 'log_freq (1) must be a multiple of iterations_per_loop (5)'),
+    ({'model_save_freq': 7}, 'model_save_freq (7) must be a multiple of iterations_per_loop (5)'),
+])
+def test_steps_at_a_call_that_make_no_sense_are_refused(fields, complaint):
+    with pytest.raises(RequestError) as refused:
+        npu(**{'iterations_per_loop': 5, 'max_step': 10, 'log_freq': 5, **fields})
+    assert str(refused.value) == complaint
+
+
+def test_a_frequency_that_no_step_reaches_need_not_fit_the_steps_at_a_call():
+    npu(iterations_per_loop=5, max_step=10, log_freq=11, model_save_freq=10001)
+    npu(iterations_per_loop=10, max_step=10, log_freq=10, model_save_freq=10)
+
+
 @pytest.mark.parametrize('fields', FEATURES)
 def test_stock_tensorflow_runs_with_the_npus_session(fields):
     with tf.Session(config=device.npu_session_config(npu(**fields))) as session:
         assert session.run(tf.constant(2) + 3) == 5
 
 
+# --- many steps at a call -----------------------------------------------------------------------
+
+def counting():
+    """A step that counts itself, and twice the count after it."""
+    count = tf.train.get_or_create_global_step()
+    step = tf.assign_add(count, 1)
+    with tf.control_dependencies([step]):
+        return step.op, 2 * count.read_value()
+
+
+def test_one_step_at_a_call_is_the_step_itself(bridge):
+    step_op, _ = counting()
+    with tf.Session() as session:
+        assert device.device(npu()).sink(session, step_op, npu()) is step_op
+    assert tf.local_variables() == []
+
+
+def test_the_device_makes_so_many_steps_at_a_call(bridge):
+    config = npu(iterations_per_loop=3, log_freq=3)
+    step_op, doubled = counting()
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        sunk = device.device(config).sink(session, step_op, config)
+        assert session.run([sunk, doubled])[1] == 6         # what the last of the steps says
+        session.run(sunk)
+        assert session.run(tf.train.get_global_step()) == 6
+        assert session.run(doubled) == 14                   # other operations are not repeated
+
+
+def test_the_device_is_told_the_number_by_the_name_and_the_variables_that_it_knows(bridge):
+    config = npu(iterations_per_loop=3, log_freq=3)
+    step_op, _ = counting()
+    with tf.Session() as session:
+        sunk = device.device(config).sink(session, step_op, config)
+        assert (type(sunk), sunk.name) == (tf.Operation, 'IterationOp')
+        variables = tf.local_variables()
+        assert dict(zip((v.op.name for v in variables), session.run(variables))) == {
+            'npu_runconfig/iterations_per_loop': 2, 'npu_runconfig/loop_cond': 0,
+            'npu_runconfig/zero': 0, 'npu_runconfig/one': 1}
+        assert {v.dtype.base_dtype for v in variables} == {tf.int64}
+    assert tf.trainable_variables() == []
+
+
+@pytest.mark.parametrize('loss_scale', ['', '1024', 'dynamic'])
+def test_so_many_steps_at_a_call_train_as_so_many_calls_do(bridge, loss_scale):
+    def trained(calls, **fields):
+        config = npu(loss_scale=loss_scale, **fields)
+        with tf.Graph().as_default(), tf.Session() as session:
+            weight = tf.get_variable('w', initializer=3.0)
+            chosen = device.device(config)
+            step_op = apart(chosen.optimizer(tf.train.AdamOptimizer(0.1), config), weight ** 2)
+            session.run(tf.global_variables_initializer())
+            step_op = chosen.sink(session, step_op, config)
+            for _ in range(calls):
+                session.run(step_op)
+            return session.run([weight, tf.train.get_global_step()])
+
+    one_by_one = trained(6)
+    assert one_by_one[1] == 6
+    assert trained(2, iterations_per_loop=3, log_freq=3) == one_by_one
+
+
+@pytest.mark.parametrize('kind', ['cpu', 'gpu'])
+def test_elsewhere_a_call_is_a_step(kind):
+    step_op, _ = counting()
+    assert device.DEVICES[kind].sink(None, step_op, tiny.config()) is step_op
+
+
+@pytest.mark.parametrize('step, times, wrong', [
+    (tf.constant, 3, ValueError), (tf.no_op, 0, ValueError), (tf.no_op, 3.0, TypeError)])
+def test_the_double_takes_what_the_original_takes(bridge, step, times, wrong):
+    from npu_bridge.estimator.npu import util
+    step = step() if step is tf.no_op else step(1)
+    with tf.Session() as session, pytest.raises(wrong):
+        util.set_iteration_per_loop(session, step, times)
+
+
 # --- the loss scale -----------------------------------------------------------------------------
+
+MIXED = {'device_kind': 'gpu', 'precision_mode': 'allow_mix_precision'}
+
 
 def wrapped(loss_scale):
     config = npu(loss_scale=loss_scale)
     adam = tf.train.AdamOptimizer(0.1)
     return adam, device.device(config).optimizer(adam, config)
+
+
+def apart(optimizer, loss):
+    """The operation of a step as train.py makes it: gradients first, then their use."""
+    gradients = optimizer.compute_gradients(loss, var_list=tf.trainable_variables(),
+                                            gate_gradients=tf.train.Optimizer.GATE_NONE)
+    return optimizer.apply_gradients(gradients, tf.train.get_or_create_global_step())
 
 
 def test_without_a_loss_scale_the_optimizer_stays_as_it_is(bridge):
@@ -197,13 +339,60 @@ def test_dynamic_is_a_loss_scale_that_halves_after_two_overflows(bridge):
     manager = optimizer._loss_scale_manager
     assert type(manager) is ExponentialUpdateLossScaleManager
     assert optimizer._opt is adam
-    assert manager.arguments == (2 ** 32, 1000, 2, 2, 0.5)
     overflow = manager.update_loss_scale(tf.constant(False))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        scales = [session.run([overflow, manager.get_loss_scale()])[1] for _ in range(5)]
-        assert session.run(manager.get_loss_scale()) == 2 ** 30
-    assert max(scales) <= 2 ** 32
+        scales = []
+        for _ in range(5):
+            scales.append(session.run(manager.get_loss_scale()))
+            session.run(overflow)
+    assert scales == [2 ** 32, 2 ** 32, 2 ** 31, 2 ** 31, 2 ** 30]
+
+
+def test_dynamic_is_a_loss_scale_that_doubles_after_a_thousand_good_steps(bridge):
+    _, optimizer = wrapped('dynamic')
+    manager = optimizer._loss_scale_manager
+    good = manager.update_loss_scale(tf.constant(True))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for _ in range(999):
+            session.run(good)
+        assert session.run(manager.get_loss_scale()) == 2 ** 32
+        session.run(good)
+        assert session.run(manager.get_loss_scale()) == 2 ** 33
+
+
+@pytest.mark.parametrize('fields', [
+    {'device_kind': 'npu', 'loss_scale': '65536'}, {'device_kind': 'npu', 'loss_scale': 'dynamic'},
+    {**MIXED, 'loss_scale': '65536'}, {**MIXED, 'loss_scale': 'dynamic'}, MIXED])
+def test_the_gradient_is_scaled_where_it_is_small_and_scaled_back(bridge, gpu, fields):
+    config = tiny.config(**fields)
+    weight = tf.get_variable('w', initializer=3.0)
+    # Its gradient is 1e-9 everywhere, which float16 does not know: the least above 0 is 6e-8.
+    loss = tf.cast(tf.cast(weight, tf.float16), tf.float32) * 1e-9
+    chosen = device.device(config)
+    optimizer = chosen.optimizer(tf.train.GradientDescentOptimizer(1e9), config)
+    step_op = apart(optimizer, loss)
+    with tf.Session(config=chosen.session_config(config)) as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(tf.gradients(loss, weight)) == [0]
+        session.run(step_op)
+        assert session.run(weight) == pytest.approx(2, abs=0.01)    # 3 - 1e9 * 1e-9
+        assert session.run(tf.train.get_global_step()) == 1
+
+
+@pytest.mark.parametrize('fields', [
+    {'device_kind': 'npu', 'loss_scale': '1024'}, {'device_kind': 'npu', 'loss_scale': 'dynamic'},
+    MIXED])
+def test_a_step_that_overflows_changes_nothing(bridge, gpu, fields):
+    config = tiny.config(**fields)
+    weight = tf.get_variable('w', initializer=3.0)
+    optimizer = device.device(config).optimizer(tf.train.GradientDescentOptimizer(1.0), config)
+    step_op = apart(optimizer, weight * np.inf)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(step_op)
+        assert session.run([weight, tf.train.get_global_step()]) == [3, 0]
 
 
 # --- what can be missing ------------------------------------------------------------------------
@@ -224,25 +413,83 @@ def test_without_the_package_the_request_is_refused(fresh, photos, fields):
         'CANN and source its set_env.sh')
 
 
-def test_a_package_that_npu_bridge_needs_is_named(fresh, tmp_path):
-    package = tmp_path / 'site' / 'npu_bridge'
-    package.mkdir(parents=True)
-    (package / '__init__.py').write_text('import hccl\n')
-    fresh.setitem(sys.modules, 'hccl', None)
-    fresh.syspath_prepend(str(package.parent))
-    with pytest.raises(RequestError, match='^--device_kind npu, but no Python package hccl: '):
-        device.device(npu())
+def package(fresh, tmp_path, text):
+    """Install an npu_bridge of this text."""
+    folder = tmp_path / 'site' / 'npu_bridge'
+    folder.mkdir(parents=True)
+    (folder / '__init__.py').write_text(text)
+    fresh.syspath_prepend(str(folder.parent))
 
 
-def test_a_library_that_cannot_be_loaded_is_told_apart_from_a_missing_package(bridge, capsys,
-                                                                              monkeypatch):
-    monkeypatch.setenv('NPU_DOUBLE_LIBRARY', '/no/libge_runner.so')
+def refusal():
     with pytest.raises(RequestError) as refused:
         device.device(npu())
-    assert str(refused.value).startswith(CANNOT_LOAD)
-    assert '\n' not in str(refused.value)
-    # The line above, of which the message speaks, is npu_bridge's own.
-    assert capsys.readouterr().out.startswith('/no/libge_runner.so: cannot open shared object file')
+    return str(refused.value)
+
+
+@pytest.mark.parametrize('name, remedy', [
+    ('hccl', "CANN's toolkit brings it, source its set_env.sh"),
+    ('no_such_package', 'npu_bridge needs it, install it')])
+def test_a_package_that_npu_bridge_needs_is_named(fresh, tmp_path, name, remedy):
+    package(fresh, tmp_path, f'import {name}\n')
+    fresh.setitem(sys.modules, name, None)
+    assert refusal() == f'--device_kind npu, but no Python package {name}: {remedy}'
+
+
+NOT_FOUND = 'cannot open shared object file: No such file or directory'
+DRIVER = ("it is the driver's: install that (in a container: mount it), or put "
+          '/usr/local/Ascend/driver/lib64 and the folders in it on LD_LIBRARY_PATH')
+CANN = "it is CANN's, source its set_env.sh"
+
+
+@pytest.mark.parametrize('line, remedy', [
+    (f'libascend_hal.so: {NOT_FOUND}', f': {DRIVER}'),
+    (f'libdrvdsmi_host.so: {NOT_FOUND}', f': {DRIVER}'),
+    (f'libge_runner.so: {NOT_FOUND}', f': {CANN}'),
+    (f'libascendcl.so: {NOT_FOUND}', f': {CANN}'),
+    (f'libacl_tdt_channel.so: {NOT_FOUND}', f': {CANN}'),
+    (f'libascend_protobuf.so.3.13.0.0: {NOT_FOUND}', f': {CANN}'),  # CANN's, whatever its name says
+    (f'/site/npu_bridge/_tf_adapter.so: {NOT_FOUND}',
+     ": it is npu_bridge's own, install the TF Adapter anew"),
+    (f'libtensorflow_framework.so.1: {NOT_FOUND}', ''),
+    ('/site/npu_bridge/_tf_adapter.so: undefined symbol: _ZN10tensorflow6Status', ''),
+])
+def test_a_library_that_cannot_be_loaded_is_named_with_what_to_do(bridge, monkeypatch, capsys, line,
+                                                                  remedy):
+    def load(path):
+        raise tf.errors.NotFoundError(None, None, line)
+
+    monkeypatch.setenv('NPU_DOUBLE_LIBRARY', 'the adapter')
+    monkeypatch.setattr(tf, 'load_op_library', load)
+    assert refusal() == f'{CANNOT_LOAD}({line}){remedy}'
+    assert capsys.readouterr().out == f'{line}\n'      # what npu_bridge has said is not lost
+
+
+@pytest.mark.parametrize('library, remedy', [
+    ('/no/libge_runner.so', CANN), ('/no/libascend_hal.so', DRIVER),
+    ('/no/_tf_adapter.so', "it is npu_bridge's own, install the TF Adapter anew")])
+def test_the_dynamic_loader_says_it_in_these_words(bridge, monkeypatch, library, remedy):
+    monkeypatch.setenv('NPU_DOUBLE_LIBRARY', library)
+    assert refusal() == f'{CANNOT_LOAD}({library}: {NOT_FOUND}): {remedy}'
+
+
+def test_the_line_of_the_library_is_found_among_others(fresh, tmp_path, capsys):
+    package(fresh, tmp_path, f'print("hello\\nlibge_runner.so: {NOT_FOUND}\\nbye")\n'
+                             'raise ImportError("no handle")\n')
+    assert refusal() == f'{CANNOT_LOAD}(libge_runner.so: {NOT_FOUND}): {CANN}'
+    assert capsys.readouterr().out == f'hello\nlibge_runner.so: {NOT_FOUND}\nbye\n'
+
+
+@pytest.mark.parametrize('before', ['', 'print()\n'])
+def test_where_npu_bridge_says_nothing_the_error_does(fresh, tmp_path, before):
+    package(fresh, tmp_path, before + 'raise ImportError("no handle")\n')
+    assert refusal() == f'{CANNOT_LOAD}(no handle)'
+
+
+def test_what_npu_bridge_says_when_it_is_well_is_not_lost(fresh, tmp_path, capsys):
+    package(fresh, tmp_path, 'print("hello")\n')
+    assert device.device(npu()).kind == 'npu'
+    assert capsys.readouterr().out == 'hello\n'
 
 
 def test_what_is_missing_ends_the_program_with_status_2(bridge, monkeypatch, capsys, photos):
@@ -254,22 +501,36 @@ def test_what_is_missing_ends_the_program_with_status_2(bridge, monkeypatch, cap
 
 # --- NPU features elsewhere ---------------------------------------------------------------------
 
-@pytest.mark.parametrize('fields, named', [
-    ({'precision_mode': 'allow_mix_precision'}, '--precision_mode allow_mix_precision'),
-    ({'precision_mode': 'force_fp16'}, '--precision_mode force_fp16'),
-    ({'loss_scale': '1024'}, '--loss_scale'),
-    ({'loss_scale': 'dynamic'}, '--loss_scale'),
-    ({'profiling': True}, '--profiling'),
-    ({'over_dump': True}, '--over_dump'),
-    ({'data_dump_flag': True}, '--data_dump_flag'),
-    ({'profiling': True, 'over_dump': True}, '--profiling, --over_dump'),
-])
-@pytest.mark.parametrize('kind', ['cpu', 'gpu'])
+@pytest.mark.parametrize('kind, fields, named', [
+    (kind, fields, named) for kinds, fields, named in [
+        ('cpu', {'precision_mode': 'allow_mix_precision'}, '--precision_mode allow_mix_precision'),
+        ('cpu', {'loss_scale': '1024'}, '--loss_scale'),
+        ('cpu', {'loss_scale': 'dynamic'}, '--loss_scale'),
+        ('cpu gpu', {'precision_mode': 'force_fp16'}, '--precision_mode force_fp16'),
+        ('cpu gpu', {'precision_mode': 'cube_fp16in_fp32out'},
+         '--precision_mode cube_fp16in_fp32out'),
+        ('cpu gpu', {'profiling': True}, '--profiling'),
+        ('cpu gpu', {'over_dump': True}, '--over_dump'),
+        ('cpu gpu', {'data_dump_flag': True}, '--data_dump_flag'),
+        ('cpu gpu', {'iterations_per_loop': 3, 'log_freq': 3}, '--iterations_per_loop'),
+        ('cpu gpu', {'mix_compile_mode': True}, '--mix_compile_mode'),
+        ('cpu gpu', {'op_compiler_cache_dir': 'cache'}, '--op_compiler_cache_dir'),
+        ('cpu gpu', {'profiling': True, 'over_dump': True}, '--profiling, --over_dump'),
+    ] for kind in kinds.split()])
 def test_what_only_an_npu_can_do_is_refused_elsewhere(kind, fields, named):
     with pytest.raises(RequestError) as refused:
         device.device(tiny.config(device_kind=kind, **fields))
     assert str(refused.value) == (f'{named}: only an NPU can do this, and this run is on a {kind}; '
                                   'leave it out or run on an NPU')
+
+
+@pytest.mark.parametrize('loss_scale', ['1024', 'dynamic'])
+@pytest.mark.parametrize('mode', ['', 'force_fp32'])
+def test_a_loss_scale_without_anything_to_scale_is_refused_on_a_gpu(gpu, mode, loss_scale):
+    with pytest.raises(RequestError) as refused:
+        device.device(tiny.config(device_kind='gpu', precision_mode=mode, loss_scale=loss_scale))
+    assert str(refused.value) == ('--loss_scale does nothing on a gpu without --precision_mode '
+                                  'allow_mix_precision: add that or leave it out')
 
 
 @pytest.mark.parametrize('mode', ['', 'must_keep_origin_dtype', 'force_fp32'])
@@ -285,12 +546,47 @@ def test_a_gpu_that_tensorflow_does_not_find_is_refused(monkeypatch):
         device.device(tiny.config(device_kind='gpu'))
 
 
-def test_a_gpu_gives_its_memory_as_it_is_needed(monkeypatch):
-    monkeypatch.setattr(tf.test, 'is_gpu_available', lambda: True)
-    config = tiny.config(device_kind='gpu')
+@pytest.mark.parametrize('fields', [{}, {'precision_mode': 'allow_mix_precision'}])
+def test_a_gpu_gives_its_memory_as_it_is_needed(gpu, fields):
+    config = tiny.config(device_kind='gpu', **fields)
     chosen = device.device(config)
     assert chosen.kind == 'gpu'
     assert chosen.session_config(config).gpu_options.allow_growth is True
+
+
+@pytest.mark.parametrize('fields, rewrites', [
+    (MIXED, True), ({**MIXED, 'loss_scale': '1024'}, True), ({'device_kind': 'gpu'}, False),
+    ({'device_kind': 'gpu', 'precision_mode': 'force_fp32'}, False), ({}, False)])
+def test_a_gpu_mixes_precisions_where_that_is_asked_for_and_nowhere_else(gpu, fields, rewrites):
+    config = tiny.config(**fields)
+    proto = device.device(config).session_config(config)
+    rewrite = proto.graph_options.rewrite_options.auto_mixed_precision
+    assert rewrite == (RewriterConfig.ON if rewrites else RewriterConfig.DEFAULT)
+
+
+@pytest.mark.parametrize('loss_scale, scale', [('', 2 ** 15), ('dynamic', 2 ** 15), ('1024', 1024),
+                                               ('1.5', 1.5)])
+def test_mixed_precision_on_a_gpu_scales_the_loss_with_tensorflows_own_means(gpu, loss_scale,
+                                                                             scale):
+    config = tiny.config(**MIXED, loss_scale=loss_scale)
+    adam = tf.train.AdamOptimizer(0.1)
+    optimizer = device.device(config).optimizer(adam, config)
+    assert type(optimizer) is tf.train.experimental.MixedPrecisionLossScaleOptimizer
+    assert optimizer._optimizer is adam
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(optimizer._loss_scale()) == scale
+
+
+def test_mixed_precision_does_not_reach_another_session_of_the_process(gpu):
+    config = tiny.config(**MIXED)
+    chosen = device.device(config)
+    chosen.optimizer(tf.train.AdamOptimizer(0.1), config)
+    for mixed, proto in ((True, chosen.session_config(config)),
+                         (False, device.DEVICES['cpu'].session_config(tiny.config()))):
+        with tf.Session(config=proto) as session:
+            rewrite = session._config.graph_options.rewrite_options.auto_mixed_precision
+        assert (rewrite == RewriterConfig.ON) is mixed
 
 
 @pytest.mark.parametrize('value, threads', [('3', 3), ('', 0), (None, 0)])
@@ -301,6 +597,12 @@ def test_a_cpu_run_takes_no_gpu_and_as_many_threads_as_it_is_told(monkeypatch, v
     proto = device.device(tiny.config()).session_config(tiny.config())
     assert dict(proto.device_count) == {'GPU': 0}
     assert proto.intra_op_parallelism_threads == threads
+
+
+@pytest.mark.parametrize('kind, skips', [('cpu', True), ('gpu', False), ('npu', False)])
+def test_only_a_cpu_skips_the_optimizer_that_finds_nothing_there(kind, skips):
+    proto = device.DEVICES[kind].session_config(tiny.config(device_kind=kind))
+    assert proto.graph_options.rewrite_options.disable_meta_optimizer is skips
 
 
 @pytest.mark.parametrize('kind', ['cpu', 'gpu'])
@@ -349,7 +651,7 @@ def program(monkeypatch, capsys, **flags):
 def test_a_training_that_was_to_be_on_the_npu_and_ran_on_the_cpu_fails(bridge, photos, capsys,
                                                                         fields):
     with pytest.raises(TrainError, match='^asked to be on the npu, but none of its operations was '
-                                         'in the graph that ran: the training is on the CPU'):
+                                         'in the graph that ran: it was on the CPU'):
         train(device_kind='npu', **fields)
     out = capsys.readouterr().out
     said = [json.loads(line.split(' ', 1)[1]) for line in out.splitlines() if ':::MLLOG' in line]
@@ -364,31 +666,33 @@ def test_a_training_that_was_not_on_the_npu_ends_the_program_with_status_1(bridg
                                                                             monkeypatch, capsys):
     code, _, err = program(monkeypatch, capsys)
     assert code == 1
-    assert re.fullmatch('main.py: asked to be on the npu, but .*: the training is on the CPU.*\n',
+    assert re.fullmatch('main.py: asked to be on the npu, but .*: it was on the CPU.*\n',
                         err)
 
 
-def test_a_training_that_was_to_be_on_the_gpu_and_ran_on_the_cpu_fails(photos, monkeypatch):
-    monkeypatch.setattr(tf.test, 'is_gpu_available', lambda: True)
+def test_a_training_that_was_to_be_on_the_gpu_and_ran_on_the_cpu_fails(gpu, photos, monkeypatch):
     monkeypatch.setitem(device.DEVICES, 'gpu', device.DEVICES['gpu']._replace(
         session_config=device.DEVICES['cpu'].session_config))
-    with pytest.raises(TrainError, match='^asked to be on the gpu, .* the training is on the CPU'):
+    with pytest.raises(TrainError, match='^asked to be on the gpu, .* it was on the CPU'):
         train(device_kind='gpu')
 
 
 @pytest.fixture
 def believed(bridge, monkeypatch):
-    """Stock TensorFlow with the double counts as an NPU."""
-    monkeypatch.setitem(device.DEVICES, 'npu', device.DEVICES['npu']._replace(
-        is_evidence=lambda node: node.op == 'Conv2D'))
+    """Stock TensorFlow with the double counts as an NPU, and as a GPU."""
+    for kind in ('npu', 'gpu'):
+        monkeypatch.setitem(device.DEVICES, kind, device.DEVICES[kind]._replace(
+            is_evidence=lambda node: 'Conv2D' in node.op))      # or _FusedConv2D
 
 
-@pytest.mark.parametrize('loss_scale', ['', '1024', 'dynamic'])
-def test_with_and_without_a_loss_scale_it_is_the_same_training(believed, photos, capsys,
-                                                               loss_scale):
+@pytest.mark.parametrize('fields', [
+    {'device_kind': 'npu'}, {'device_kind': 'npu', 'loss_scale': '1024'},
+    {'device_kind': 'npu', 'loss_scale': 'dynamic'}, {**MIXED, 'loss_scale': '1024'}, MIXED])
+def test_with_and_without_a_loss_scale_it_is_the_same_training(believed, gpu, photos, capsys,
+                                                               fields):
     flags = {'max_step': 5, 'learning_rate': 0.01, 'decay_step': 2}
     losses = []
-    for kind in ({'device_kind': 'cpu'}, {'device_kind': 'npu', 'loss_scale': loss_scale}):
+    for kind in ({'device_kind': 'cpu'}, fields):
         with tf.Graph().as_default():
             train(**flags, **kind)
         losses.append(tiny.losses(capsys.readouterr().out))
@@ -398,15 +702,23 @@ def test_with_and_without_a_loss_scale_it_is_the_same_training(believed, photos,
     assert tf.train.load_variable('model_dir/RCAN_X2_4_1_1-5', 'global_step') == 5
 
 
-def test_the_gradient_is_scaled_back(bridge):
-    weight = tf.get_variable('w', initializer=3.0)
-    config = npu(loss_scale='1024')
-    optimizer = device.device(config).optimizer(tf.train.GradientDescentOptimizer(0.5), config)
-    step = optimizer.minimize(weight * weight, var_list=[weight])
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        session.run(step)
-        assert session.run(weight) == pytest.approx(0, abs=1e-6)     # 3 - 0.5 * 6
+def test_many_steps_at_a_call_are_the_same_training(believed, photos, capsys):
+    flags = {'max_step': 6, 'log_freq': 3, 'learning_rate': 0.01, 'decay_step': 2}
+    losses = []
+    for kind in ({'device_kind': 'cpu'}, {'device_kind': 'npu', 'iterations_per_loop': 3}):
+        with tf.Graph().as_default():
+            train(**flags, **kind)
+        losses.append(tiny.losses(capsys.readouterr().out))
+    assert len(losses[0]) == 2
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert tf.train.load_variable('model_dir/RCAN_X2_4_1_1-6', 'global_step') == 6
+
+
+def test_a_training_on_a_device_that_makes_one_step_for_many_fails(believed, photos, monkeypatch):
+    monkeypatch.setitem(device.DEVICES, 'npu', device.DEVICES['npu']._replace(
+        sink=device.DEVICES['cpu'].sink))
+    with pytest.raises(TrainError, match='^--iterations_per_loop 3, but a call has made 1 steps'):
+        train(device_kind='npu', iterations_per_loop=3, log_freq=3)
 
 
 def test_on_an_npu_every_size_of_image_has_a_graph_of_known_shapes(believed, photos, monkeypatch):
@@ -429,3 +741,82 @@ def test_a_number_of_threads_that_is_none_is_refused(monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', 'all')
     with pytest.raises(RequestError, match="OMP_NUM_THREADS must be a number .* not 'all'"):
         device.DEVICES['cpu'].session_config(None)
+
+
+# --- the double is no more than the original ----------------------------------------------------
+
+# The documented signatures (docs/en/tfadapter_1/apiref), and those of the optimizer's base.
+SIGNATURES = {
+    'util.set_iteration_per_loop': '(sess, train_op, iterations_per_loop=1)',
+    'npu_loss_scale_manager.FixedLossScaleManager': '(loss_scale, enable_overflow_check=True)',
+    'npu_loss_scale_manager.ExponentialUpdateLossScaleManager':
+        '(init_loss_scale, incr_every_n_steps, decr_every_n_nan_or_inf=2, incr_ratio=2, '
+        'decr_ratio=0.8)',
+    'npu_loss_scale_optimizer.NPULossScaleOptimizer':
+        '(opt, loss_scale_manager, is_distributed=False)',
+    'npu_loss_scale_optimizer.NPULossScaleOptimizer.compute_gradients':
+        '(self, loss, var_list=None, gate_gradients=1, aggregation_method=None, '
+        'colocate_gradients_with_ops=False, grad_loss=None)',
+    'npu_loss_scale_optimizer.NPULossScaleOptimizer.apply_gradients':
+        '(self, grads_and_vars, global_step=None, name=None)',
+}
+
+
+@pytest.mark.parametrize('name', SIGNATURES)
+def test_the_double_is_called_as_the_original_is(bridge, name):
+    module, *names = name.split('.')
+    found = importlib.import_module(f'npu_bridge.estimator.npu.{module}')
+    for part in names:
+        found = getattr(found, part)
+    assert str(inspect.signature(found)) == SIGNATURES[name]
+
+
+def of_npu_bridge(source):
+    """What a module takes of npu_bridge, by dotted name."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f'{node.module}.{name.name}' for name in node.names}
+        elif isinstance(node, ast.Attribute):
+            found.add(dotted(node))
+    return {name for name in found if name.split('.')[0] == 'npu_bridge'}
+
+
+def dotted(node):
+    if isinstance(node, ast.Attribute):
+        return f'{dotted(node.value)}.{node.attr}'
+    return node.id if isinstance(node, ast.Name) else '?'
+
+
+def is_in_the_double(name):
+    module, _, attribute = name.rpartition('.')
+    try:
+        if not module or not hasattr(importlib.import_module(module), attribute):
+            importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+MODEL = sorted(Path(device.__file__).parent.glob('*.py'))
+
+
+@pytest.mark.parametrize('path', MODEL, ids=lambda path: path.name)
+def test_the_double_has_all_that_the_model_takes_of_npu_bridge(bridge, path):
+    taken = of_npu_bridge(path.read_text(encoding='utf-8'))
+    assert [name for name in sorted(taken) if not is_in_the_double(name)] == []
+    assert bool(taken) == (path.name == 'device.py'), 'only device.py knows npu_bridge'
+
+
+@pytest.mark.parametrize('source, there', [
+    ('import npu_bridge', True), ('import npu_bridge.npu_init', False),
+    ('from npu_bridge.estimator.npu import util', True),
+    ('from npu_bridge.estimator.npu import npu_ops', False),
+    ('from npu_bridge.estimator.npu.util import set_iteration_per_loop', True),
+    ('from npu_bridge.estimator.npu.util import set_graph_exec_config', False),
+    ('from npu_bridge.npu_init import *', False),
+    ('print(npu_bridge.__version__)', True), ('npu_bridge.npu_close()', False)])
+def test_what_the_double_lacks_is_noticed(bridge, source, there):
+    assert [is_in_the_double(name) for name in of_npu_bridge(source)] == [there]

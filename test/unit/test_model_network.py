@@ -111,7 +111,7 @@ def test_only_the_tail_depends_on_the_scale():
 def test_the_output_is_as_many_times_larger_as_the_scale(scale):
     lr, sr = build(tiny.config(scale=scale), shape=(None, None, None, 3))
     with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+        tiny.begin(session)
         for n, height, width in [(1, 5, 7), (2, 1, 3)]:
             out = session.run(sr, {lr: np.zeros([n, height, width, 3])})
             assert (out.dtype, out.shape) == (np.float32, (n, scale * height, scale * width, 3))
@@ -171,11 +171,10 @@ def rcan(lr, values, config, upsampling):
 ])
 def test_it_computes_what_the_paper_says(scale, upsampling):
     config = tiny.config(scale=scale, n_RG=2, n_RCAB=2)
-    tf.set_random_seed(1)
     lr, sr = build(config)
     image = tiny.noise(5, 7).astype(np.float32)
     with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+        tiny.begin(session)
         values = {v.op.name: session.run(v).astype(np.float64) for v in network.variables()}
         out = session.run(sr, {lr: image[np.newaxis]})[0]
     assert np.allclose(out, rcan(image, values, config, upsampling), rtol=0, atol=1e-2)
@@ -198,7 +197,7 @@ def test_a_second_call_shares_the_variables():
     corner, corner_sr = build(config)
     image = tiny.noise(5, 7)[np.newaxis]
     with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+        tiny.begin(session)
         assert np.array_equal(session.run(sr, {lr: image}),
                               session.run(corner_sr, {corner: image}))
         assert session.run(sr_of_larger, {larger: np.zeros([1, 10, 14, 3])}).shape[1] == 20
@@ -207,12 +206,11 @@ def test_a_second_call_shares_the_variables():
 @pytest.mark.parametrize('scale', SCALES)
 def test_the_gradient_reaches_every_variable(scale):
     config = tiny.config(scale=scale, n_feats=8, n_RG=2, n_RCAB=2)
-    tf.set_random_seed(3)
     lr, sr = build(config)
     variables = network.variables()
     gradients = tf.gradients(tf.reduce_mean(tf.abs(sr)), variables)
     with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+        tiny.begin(session, seed=1)
         values = session.run(gradients, {lr: tiny.noise(5, 7)[np.newaxis]})
     assert [v.op.name for v, g in zip(variables, values) if not np.any(g)] == []
     assert all(np.isfinite(g).all() for g in values)
@@ -223,7 +221,7 @@ def test_the_gradient_reaches_every_variable(scale):
 def test_filter_and_bias_begin_uniform_within_one_over_the_root_of_the_fan_in():
     build(tiny.config(n_feats=64))
     with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+        tiny.begin(session)
         for name, fan_in in [('conv_SF', 27), ('RG00_00_RCAB_conv1', 576), ('conv_rec', 576),
                              ('RG00_00_RCAB_CA_conv1', 64), ('up_sample_conv00', 576)]:
             for part in ('filter', 'bias'):
@@ -239,9 +237,8 @@ def test_filter_and_bias_begin_uniform_within_one_over_the_root_of_the_fan_in():
 
 def first_weights(seed):
     with tf.Graph().as_default(), tf.Session() as session:
-        tf.set_random_seed(seed)
         build(tiny.config())
-        session.run(tf.global_variables_initializer())
+        tiny.begin(session, seed)
         return b''.join(session.run(v).tobytes() for v in network.variables())
 
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 from PIL import Image
 
+from model import checkpoint, network
 from model.config import TrainConfig
 
 # Trains a step in milliseconds.
@@ -22,6 +23,11 @@ def config(**fields):
 def flags(**fields):
     """The tiny network's command line with these flags changed."""
     return [f'--{name}={value}' for name, value in {**NETWORK, **fields}.items()]
+
+
+def begin(session, seed=0):
+    """Give the network in the session's graph its first weights."""
+    checkpoint.load(session, network.initial_values(seed))
 
 
 def noise(height, width, seed=0):
