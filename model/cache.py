@@ -34,19 +34,19 @@ class Stored:
     def __array__(self, dtype=None) -> np.ndarray:
         return np.load(self.path, mmap_mode='r')
 
-    def rows(self, top: int, count: int, buffer: bytearray) -> np.ndarray:
-        """uint8 [count, w, 3], which hold until the buffer is used again."""
+    def rows(self, top: int, count: int, buffer: np.ndarray) -> np.ndarray:
+        """uint8 [count, w, 3], which hold until the buffer, uint8 [n], is used again."""
         width = self.shape[1]
-        view = memoryview(buffer)[:count * width * 3]
+        pixels = buffer[:count * width * 3]
         file = os.open(self.path, os.O_RDONLY)
         try:
-            read = os.preadv(file, [view], self._offset + top * width * 3)
+            read = os.preadv(file, [pixels], self._offset + top * width * 3)
         finally:
             os.close(file)
-        if read != len(view):
+        if read != pixels.nbytes:
             raise images.ImageError(f'{self.path} has become shorter: has somebody emptied the '
                                     'cache during the training? Repeat the command')
-        return np.frombuffer(view, np.uint8).reshape(count, width, 3)
+        return pixels.reshape(count, width, 3)
 
 
 def decoded(paths: Sequence[str], cache: str,

@@ -76,10 +76,9 @@ def network_values(config) -> Dict[str, np.ndarray]:
     there is no such checkpoint, or where it is of another network than the one in this graph.
     """
     prefix = config.pre_trained_model
-    stored = _read(prefix)
+    theirs, stored = network_in(prefix), _read(prefix)
     wanted = [v for v in network.variables()
               if config.load_tail_part or not v.name.startswith(network.TAIL)]
-    theirs = network_of(prefix, {name: value.shape for name, value in stored.items()})
     asked = {name: getattr(config, name) for name in NETWORK
              if config.load_tail_part or name != 'scale'}
     differ = [name for name in asked if theirs[name] != asked[name]]
@@ -93,18 +92,18 @@ def network_values(config) -> Dict[str, np.ndarray]:
     return {v.op.name: stored.get(v.op.name + AVERAGE, stored[v.op.name]) for v in wanted}
 
 
-def network_of(prefix: str, shapes: Dict[str, Sequence[int]]) -> Dict[str, int]:
+def network_in(prefix: str) -> Dict[str, int]:
     """What network a checkpoint is of, as fields of TrainConfig, from its variables' names.
 
     The reference's checkpoints tell as much as ours.  Raises RequestError where it is no RCAN.
     """
+    shapes = _open(prefix).get_variable_to_shape_map()
     blocks = [match.groups() for match in (re.match(r'RG(\d\d)_(\d\d)_RCAB_conv1/filter$', name)
                                            for name in shapes) if match]
     try:
         kernel_size, _, _, n_feats = shapes['conv_SF/filter']
-        doublings = sum(name.startswith('up_sample_conv0') for name in shapes
-                        if name.endswith('/filter'))
-        return {'scale': 3 if 'up_sample_conv/filter' in shapes else 2 ** doublings,
+        doublings = [name for name in shapes if re.match(r'up_sample_conv0\d/filter$', name)]
+        return {'scale': 3 if 'up_sample_conv/filter' in shapes else 2 ** len(doublings),
                 'n_feats': n_feats, 'kernel_size': kernel_size,
                 'n_RG': 1 + max(int(group) for group, _ in blocks),
                 'n_RCAB': 1 + max(int(block) for _, block in blocks),
@@ -114,16 +113,28 @@ def network_of(prefix: str, shapes: Dict[str, Sequence[int]]) -> Dict[str, int]:
                            'RG00_00_RCAB_* of the right shape') from None
 
 
-def _read(prefix: str) -> Dict[str, np.ndarray]:
-    """Every value of a checkpoint by name; raises RequestError where it cannot be read."""
+def _open(prefix: str):
+    """TensorFlow's reader of a checkpoint; raises RequestError where there is none."""
     if not os.path.isfile(f'{prefix}.index'):
         raise RequestError(f'no checkpoint at {prefix}: give the prefix, without .index or .data')
     try:
-        reader = tf.train.load_checkpoint(prefix)
+        return tf.train.load_checkpoint(prefix)
+    except (tf.errors.OpError, ValueError) as e:
+        raise _damaged(prefix, e) from None
+
+
+def _read(prefix: str) -> Dict[str, np.ndarray]:
+    """Every value of a checkpoint by name; raises RequestError where it cannot be read."""
+    reader = _open(prefix)
+    try:
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     except (tf.errors.OpError, ValueError) as e:
-        raise RequestError(f'{prefix} is damaged: {str(e).splitlines()[0][:200]}. Take another '
-                           'checkpoint') from None
+        raise _damaged(prefix, e) from None
+
+
+def _damaged(prefix: str, error: Exception) -> RequestError:
+    return RequestError(f'{prefix} is damaged: {str(error).splitlines()[0][:200]}. Take another '
+                        'checkpoint')
 
 
 def _require(prefix: str, stored: Dict[str, np.ndarray], wanted: Sequence[tf.Variable], why: str):

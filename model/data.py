@@ -86,22 +86,21 @@ def sample_batch(pairs: Sequence[Pair], config, step: int) -> Tuple[np.ndarray, 
 
     Image, position and one of the eight flips and rotations are drawn uniformly.
     """
-    random = np.random.RandomState([config.seed, step])
+    draws = np.random.default_rng([config.seed, step]).random([config.batch_size, 4])
     count, size, scale = config.batch_size, config.patch_size, config.scale
     lr_patches = np.empty([count, size, size, 3], np.uint8)
     hr_patches = np.empty([count, scale * size, scale * size, 3], np.uint8)
-    buffer = bytearray(3 * scale * size * max(pair.hr.shape[1] for pair in pairs))
-    for lr_patch, hr_patch in zip(lr_patches, hr_patches):
-        pair = pairs[random.randint(len(pairs))]
-        y = random.randint(pair.lr.shape[0] - size + 1)
-        x = random.randint(pair.lr.shape[1] - size + 1)
-        turn = random.randint(8)
-        _copy_patch(pair.lr, y, x, turn, lr_patch, buffer)
-        _copy_patch(pair.hr, scale * y, scale * x, turn, hr_patch, buffer)
+    drawn = [pairs[int(which * len(pairs))] for which in draws[:, 0]]
+    buffer = np.empty(3 * scale * size * max(pair.hr.shape[1] for pair in drawn), np.uint8)
+    for pair, (_, top, left, turn), lr, hr in zip(drawn, draws, lr_patches, hr_patches):
+        y = int(top * (pair.lr.shape[0] - size + 1))
+        x = int(left * (pair.lr.shape[1] - size + 1))
+        _copy_patch(pair.lr, y, x, int(turn * 8), lr, buffer)
+        _copy_patch(pair.hr, scale * y, scale * x, int(turn * 8), hr, buffer)
     return lr_patches, hr_patches
 
 
-def _copy_patch(image: Pixels, y: int, x: int, turn: int, patch: np.ndarray, buffer: bytearray):
+def _copy_patch(image: Pixels, y: int, x: int, turn: int, patch: np.ndarray, buffer: np.ndarray):
     """Fill the patch, uint8 [size, size, 3], with what the image shows at y, x, turned."""
     size = len(patch)
     rows = image[y:y + size] if isinstance(image, np.ndarray) else image.rows(y, size, buffer)
@@ -112,14 +111,14 @@ def _copy_patch(image: Pixels, y: int, x: int, turn: int, patch: np.ndarray, buf
 
 def flip_rotate(image: np.ndarray, turn: int) -> np.ndarray:
     """One of the eight symmetries of the square, turn 0..7, of [h, w, c]; 0 changes nothing."""
-    image = np.rot90(image, turn % 4)
-    return image[:, ::-1] if turn >= 4 else image
+    image = image.swapaxes(0, 1) if turn & 1 else image
+    return image[::-1 if turn & 2 else 1, ::-1 if turn & 4 else 1]
 
 
 def unflip_rotate(image: np.ndarray, turn: int) -> np.ndarray:
     """The inverse of flip_rotate with the same turn."""
-    image = image[:, ::-1] if turn >= 4 else image
-    return np.rot90(image, -(turn % 4))
+    image = image[::-1 if turn & 2 else 1, ::-1 if turn & 4 else 1]
+    return image.swapaxes(0, 1) if turn & 1 else image
 
 
 def batches(pairs: Sequence[Pair], config, ready_s: Dict[int, float], first_step: int = 1):

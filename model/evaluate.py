@@ -91,7 +91,7 @@ def _quality(image: np.ndarray, hr: np.ndarray, scale: int):
 
 def _write_csv(path: str, scores: Sequence[Score]):
     """Replace the file in one step, so that nobody reads half of it."""
-    with open(f'{path}.part', 'w', newline='', encoding='utf-8') as f:
+    with open(f'{path}.part', 'w', newline='', encoding='utf-8', errors='surrogateescape') as f:
         writer = csv.writer(f, lineterminator='\n')
         writer.writerow(Score._fields)
         writer.writerows([*s[:2], *(f'{value:.4f}' for value in s[2:])] for s in scores)

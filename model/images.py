@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from model.errors import RequestError
 
@@ -19,6 +19,9 @@ PROGRESS_S = 10
 
 PNG_BIT_DEPTH = 24                # offset of that byte in the file (PNG specification, IHDR)
 TIFF_BITS_PER_SAMPLE = 258        # tag (TIFF 6.0, section 8)
+EXIF_ORIENTATION = 274            # tag (EXIF 2.3, section 4.6.4); what turns each of its values up:
+TURNS = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM,
+         5: Image.TRANSPOSE, 6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}
 
 
 class ImageError(RequestError, ValueError):
@@ -58,7 +61,7 @@ def read(path: str) -> Picture:
         with open(path, 'rb') as f, Image.open(f, formats=FORMATS) as image:
             bits = _bits_per_sample(f, image)
             if bits <= 8:
-                return _picture(ImageOps.exif_transpose(image))
+                return _picture(_upright(image))
     except UnidentifiedImageError:
         raise ImageError(f'{path}: damaged, or none of {", ".join(FORMATS)}') from None
     except OSError as e:
@@ -143,6 +146,18 @@ def _files(folder: str) -> List[str]:
     # Not isfile: a dangling link must fail where it is read instead of vanishing here.
     return [path for path in (os.path.join(folder, name) for name in names)
             if not os.path.isdir(path)]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF says; EXIF that cannot be read says nothing."""
+    image.load()    # what fails here is the image
+    if image.format == 'TIFF':
+        return image    # Pillow has turned it while it loaded it
+    try:
+        turn = TURNS.get(image.getexif().get(EXIF_ORIENTATION))
+    except Exception:   # as anything may come of a damaged image
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _picture(image: Image.Image) -> Picture:

@@ -25,6 +25,8 @@ def main(argv=None) -> int:
 
 def train(config):
     """Train and save; with --test_with_train measure PSNR at every checkpoint."""
+    if config.test_with_train and len(config.test_sets) > 1:
+        raise RequestError(f'test_with_train measures one test set, not {config.test_set}')
     pairs = data.load_pairs(config.train_GT_path, config.train_LR_path, config.scale,
                             config.cache_path, log)
     data.require_patches(pairs, config.patch_size)
@@ -34,7 +36,7 @@ def train(config):
     if config.test_with_train:
         (test_pairs,) = test_data(config).values()
     os.makedirs(config.model_path, exist_ok=True)
-    load_tensorflow(config)
+    quiet_tensorflow(config.device_kind)
     from model import train as training
     log_config(config, pairs)
     training.train(config, pairs, test_pairs, log)
@@ -43,7 +45,7 @@ def train(config):
 def test(config):
     """Measure PSNR and SSIM of a checkpoint, on one test set or on several."""
     test_sets = test_data(config)
-    load_tensorflow(config)
+    quiet_tensorflow(config.device_kind)
     from model import evaluate
     evaluate.test(config, test_sets, log)
 
@@ -51,13 +53,15 @@ def test(config):
 def test_only(config):
     """Upscale a folder of images."""
     files = result_files(config)
-    load_tensorflow(config)
+    quiet_tensorflow(config.device_kind)
     from model import evaluate
     evaluate.test_only(config, files, log)
 
 
 def result_files(config):
     """The images to upscale, each of which can be; the folder for the results is made at once."""
+    if not config.test_LR_path:
+        raise RequestError('test_LR_path is missing: give the folder of images to upscale')
     if os.path.realpath(config.result_path) == os.path.realpath(config.test_LR_path):
         raise RequestError(f'{config.result_path}: the results need a folder of their own')
     files = list(data.by_name(config.test_LR_path, log).values())
@@ -78,10 +82,10 @@ def test_data(config):
     return test_sets
 
 
-def load_tensorflow(config):
+def quiet_tensorflow(device_kind: str):
     """Import TensorFlow without its chatter: on a CPU, that it looked for a GPU and found none."""
     warnings.filterwarnings('ignore', category=FutureWarning)  # TensorFlow 1.15 on NumPy >= 1.17
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3' if config.device_kind == 'cpu' else '1')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3' if device_kind == 'cpu' else '1')
     import tensorflow as tf
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
 
@@ -112,6 +116,7 @@ def log(text: str):
 
 
 if __name__ == '__main__':
+    sys.stdout.reconfigure(errors='backslashreplace')   # a file's name need not be text
     try:
         sys.exit(main())
     except ModelError as e:

@@ -60,10 +60,15 @@ def forward(session, config,
 def super_resolve(upscale: Forward, lr: np.ndarray, config) -> np.ndarray:
     """uint8 [h, w, 3] -> uint8 [s*h, s*w, 3], as the flags ask for: in tiles, as an ensemble."""
     def once(image):
-        return tiled(upscale, image, config) if config.chop_forward else upscale(image)
+        return ensemble(upscale, image) if config.self_ensemble else upscale(image)
 
-    sr = ensemble(once, lr) if config.self_ensemble else once(lr)
-    return np.clip(np.rint(sr), 0, 255).astype(np.uint8)
+    # The ensemble is of each tile, and bytes are made row by row: what is as large as the result
+    # in float32 is there once.
+    sr = tiled(once, lr, config) if config.chop_forward else once(lr)
+    result = np.empty(sr.shape, np.uint8)
+    for row, values in zip(result, sr):
+        row[:] = np.clip(np.rint(values), 0, 255)
+    return result
 
 
 def ensemble(upscale: Forward, lr: np.ndarray) -> np.ndarray:

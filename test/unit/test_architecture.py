@@ -99,13 +99,20 @@ MAY_IMPORT = {
     'model.train': {'model.checkpoint', 'model.data', 'model.device', 'model.errors',
                     'model.evaluate', 'model.network', 'model.progress', 'model.recipe',
                     'model.summary', 'model.upscale'},
+    'model.original': {'model.network'},
+    'model.export': {'model.checkpoint', 'model.config', 'model.errors', 'model.main',
+                     'model.network'},
+    'model.bench': {'model.cache', 'model.checkpoint', 'model.config', 'model.data',
+                    'model.device', 'model.errors', 'model.main', 'model.network',
+                    'model.original', 'model.progress', 'model.recipe', 'model.upscale'},
     'model.main': {'model.config', 'model.data', 'model.errors', 'model.evaluate',
                    'model.images', 'model.progress', 'model.train'},
 }
 
 # What does something to the world, by where it may stand.  run.py keeps the output of what it runs.
 PROCESSES = {'subprocess', 'multiprocessing', 'pty'}
-STARTS_PROCESSES = {'harness.run': PROCESSES, 'harness.environment': {'os.execvp'}}
+STARTS_PROCESSES = {'harness.run': PROCESSES, 'harness.environment': {'os.execvp'},
+                    'model.bench': {'subprocess'}}
 WRITES_FILES = {'harness.report.write': {'open', 'os.makedirs', 'os.replace', 'os.unlink',
                                          'os.chmod', 'tempfile.mkstemp'},
                 'harness.store': {'os.makedirs'},
