@@ -104,7 +104,7 @@ class TrainingLog:
         self._require_whole_evaluation()
         config = self.events['config'].value
         warm = [(step, seconds) for step, seconds in zip(self.steps, self.seconds)
-                if step > WARMUP_STEPS
+                if step > self._warm_up()
                 and (not turns or any(t.first_step < step <= t.last_step for t in turns))]
         start = steady_start([seconds for _, seconds in warm])
         # Both arms of a pair count the same time, so that what the machine does cancels.
@@ -124,7 +124,7 @@ class TrainingLog:
             images_per_s=config['batch_size'] / step_s if step_s else None,
             # What took turns was stopped half of the time: its wall clock says nothing.
             wall_images_per_s=None if turns else (
-                config['batch_size'] * (config['max_step'] - 1)
+                config['batch_size'] * (config['max_step'] - self._first_call())
                 / max(self._between_s('first_step_stop', 'run_stop'), 1e-3)),
             first_step_s=self._between_s('first_step_start', 'first_step_stop'),
             time_to_first_step_s=self._between_s('init_start', 'first_step_stop'),
@@ -184,10 +184,11 @@ class TrainingLog:
         wall_s = self._between_s('first_step_start', 'run_stop')
         apart_s = {'first step': self._between_s('first_step_start', 'first_step_stop'),
                    **self.between_s}
-        later = [s for step, s in zip(self.steps, self.seconds) if step > 1]
+        first = self._first_call()
+        later = [s for step, s in zip(self.steps, self.seconds) if step > first]
         left_s = max(0.0, wall_s - sum(apart_s.values()))
         steps_s = min(left_s, sum(later) / max(1, len(later))
-                      * (self.events['config'].value['max_step'] - 1))
+                      * (self.events['config'].value['max_step'] - first))
         waited_s = ({'input wait': min(steps_s, self.events['input_wait'].value)}
                     if 'input_wait' in self.events else {})
         return {**apart_s, **waited_s, 'steps': steps_s - sum(waited_s.values()),
@@ -237,6 +238,15 @@ class TrainingLog:
         if not abs(self.psnr_db - measured) < 1e-4:  # the line has four decimals
             raise ParseError(f'Final PSNR is {self.psnr_db}, but {measured} was measured')
 
+    def _first_call(self) -> int:
+        """How many steps the device makes at a call: those of the first come with compiling."""
+        return self.events['config'].value.get('iterations_per_loop', 1)
+
+    def _warm_up(self) -> int:
+        """The last step that says nothing about speed: whole calls, and WARMUP_STEPS at least."""
+        call = self._first_call()
+        return call * math.ceil(WARMUP_STEPS / call)
+
     def _value(self, key: str, default):
         return self.events[key].value if key in self.events else default
 
@@ -254,8 +264,10 @@ def _require_usable(key: str, event: Event):
     """Raise KeyError, TypeError or ValueError where an event lacks what is computed with."""
     if not math.isfinite(event.time_ms):
         raise ValueError('no time')
-    if key == 'config' and not all(_is_count(event.value[name]) for name in COUNTS):
-        raise ValueError('no counts')
+    if key == 'config':
+        counted = {'iterations_per_loop': 1, **event.value}
+        if not all(_is_count(counted[name]) for name in ('iterations_per_loop', *COUNTS)):
+            raise ValueError('no counts')
     if key in ('eval_accuracy', 'bicubic_psnr') and not isinstance(event.value, float):
         raise TypeError('no decibel')
     if key == 'eval_accuracy' and not isinstance(event.metadata['ssim'], float):

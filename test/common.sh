@@ -8,13 +8,14 @@ NETWORK=RCAN_ID0268_for_TensorFlow
 main_1p() {
   local suffix="$1" max_step="$2"
   shift 2
-  local preset='' data_path='' batch_size=16 modeldir='' model_dir
+  local preset='' data_path='' batch_size=16 scale=2 steps_a_call=1 resume='' modeldir='' model_dir
   local -a flags=()
   parse_args "$@"
   use_environment "$@"
   set_defaults
   local out="${ROOT}/test/output/${ASCEND_DEVICE_ID}" case_name="${NETWORK}"
   [[ "${preset}" == paper ]] || case_name+="_${preset}"
+  [[ "${scale}" == 2 ]] || case_name+="_x${scale}"
   case_name+="_bs${batch_size}_1p_${suffix}"
   local log="${out}/train_${ASCEND_DEVICE_ID}.log"
   model_dir="${modeldir:-${out}/ckpt}"
@@ -24,8 +25,9 @@ main_1p() {
   write_results
 }
 
-# parse_args ARG...: set the caller's preset, data_path, batch_size, max_step and modeldir; collect
-# in flags what goes to the training as it is.  Refuses what it does not know.
+# parse_args ARG...: set the caller's preset, data_path, batch_size, scale, max_step, steps_a_call,
+# resume and modeldir; collect in flags what goes to the training as it is.  Refuses what it does
+# not know.
 parse_args() {
   local arg
   for arg in "$@"; do
@@ -34,10 +36,15 @@ parse_args() {
       --preset=?*)       preset="${arg#*=}" ;;
       --batch=?* | --batch_size=?*) batch_size="${arg#*=}" ;;
       --max_step=?*)     max_step="${arg#*=}" ;;
+      --scale=?*)        scale="${arg#*=}" ;;
       --modeldir=?*)     modeldir="$(absolute "${arg#*=}")" ;;
       --save_interval=?*) flags+=("--model_save_freq=${arg#*=}") ;;
-      --learning_rate=?* | --loss_scale=?* | --seed=?* | --profiling=?* | --over_dump=?* | \
-        --data_dump_flag=?* | --data_dump_step=?*) flags+=("${arg}") ;;
+      --resume=?*)       resume="${arg#*=}"; flags+=("${arg}") ;;
+      --iterations_per_loop=?*) steps_a_call="${arg#*=}"; flags+=("${arg}") ;;
+      --learning_rate=?* | --optimizer=?* | --lr_schedule=?* | --warmup_step=?* | \
+        --accumulate=?* | --ema_decay=?* | --patch_size=?* | --seed=?* | --summary_path=?* | \
+        --loss_scale=?* | --mix_compile_mode=?* | --op_compiler_cache_dir=?* | --profiling=?* | \
+        --over_dump=?* | --data_dump_flag=?* | --data_dump_step=?*) flags+=("${arg}") ;;
       --precision_mode=*) flags+=("${arg}") ;;   # empty: the device's own default
       -h | --help)       usage; exit 0 ;;
       *)                 die 2 "unknown or empty argument '${arg}': flags are --name=value, --help lists them" ;;
@@ -78,7 +85,7 @@ train() {
   run_model --mode=train \
     "--train_GT_path=${data_path}/DIV2K_train_HR" \
     "--train_LR_path=$(lr_folder train)" \
-    "--max_step=${max_step}" --log_freq=1 "--model_path=${model_dir}" "--dump_path=${out}" \
+    "--max_step=${max_step}" "--log_freq=${steps_a_call}" "--model_path=${model_dir}" "--dump_path=${out}" \
     ${flags[@]+"${flags[@]}"} | keep_log || status=$?
   (( status == 0 )) || die "${status}" "the training failed with status ${status}; its output is above$(
     [[ ! -e "${out}/failed_start.log" ]] || echo " and in ${out}/failed_start.log; earlier results are untouched")"
@@ -99,7 +106,7 @@ evaluate() {
 
 # run_model FLAG...: the flags that training and evaluation share, then these.
 run_model() {
-  python3 -u "${ROOT}/model/main.py" "--preset=${preset}" "--batch_size=${batch_size}" \
+  python3 -u "${ROOT}/model/main.py" "--preset=${preset}" "--batch_size=${batch_size}" "--scale=${scale}" \
     "--device_kind=${RCAN_DEVICE_KIND}" "--cache_path=${ROOT}/.cache" "$@" 2>&1
 }
 
@@ -120,10 +127,12 @@ keep_log() {
   printf '%s' "${start}" >"${out}/failed_start.log"
 }
 
-# clear_run: remove from the run's folder what an earlier run has made, and nothing else.
+# clear_run: remove from the run's folder what an earlier run has made, and nothing else; the
+# checkpoints stay where this one goes on from them.
 clear_run() {
   mkdir -p "${out}"
-  rm -rf "${out}/ckpt" "${out}/result"
+  [[ "${resume}" =~ ^[Tt][Rr][Uu][Ee]$ ]] || rm -rf "${out}/ckpt"
+  rm -rf "${out}/result"
   rm -f "${log}" "${out}/failed_start.log" "${out}/${NETWORK}"*_1p_{perf,acc}.log \
     "${out}"/{,train_}"${NETWORK}"*_1p_{perf,acc}_loss.txt
   mkdir -p "${model_dir}"
@@ -169,7 +178,7 @@ value() {
 
 # lr_folder SPLIT: DIV2K's LR images of a split; nothing where they are to be made from the HR images.
 lr_folder() {
-  local folder="${data_path}/DIV2K_$1_LR_bicubic/X2"
+  local folder="${data_path}/DIV2K_$1_LR_bicubic/X${scale}"
   [[ ! -d "${folder}" ]] || printf '%s' "${folder}"
 }
 

@@ -50,6 +50,22 @@ def test_the_models_own_speed_and_the_harnesss_are_one(tmp_path):
     assert measured.step_s == statistics.median(seconds[5:])
 
 
+@pytest.mark.parametrize('steps_a_call, seconds, counted', [
+    (2, [9, 8, 7, 0.5, 0.3, 0.4], [0.5, 0.3, 0.4]), (3, [9, 9, 0.5, 0.3], [0.5, 0.3]),
+    (5, [9, 0.5, 0.3, 0.4], [0.5, 0.3, 0.4]), (12, [9, 0.5, 0.3], [0.5, 0.3])])
+def test_where_a_call_makes_several_steps_both_sides_leave_out_whole_calls(steps_a_call, seconds,
+                                                                           counted):
+    last = steps_a_call * len(seconds)
+    own = progress.training_lines(seconds, 16, 4.0, 'RCAN', steps_a_call).splitlines()
+    steps = '\n'.join(progress.step_lines(steps_a_call * i, 4.0, s)
+                      for i, s in enumerate(seconds, 1))
+    whole = training_log(steps=last, log_freq=steps_a_call, iterations_per_loop=steps_a_call)
+    start, stop = whole.index('1 training step'), whole.index(':::MLLOG', whole.index(f'\n{last} '))
+    measured = read(whole[:start] + steps + '\n' + whole[stop:])
+    assert measured.step_s == statistics.median(counted)
+    assert own[0] == f'Final images/sec : {measured.images_per_s:.4f}'
+
+
 def test_the_harness_reads_the_phases_that_the_model_writes(monkeypatch):
     now = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress, 'time', SimpleNamespace(time=lambda: next(now)))

@@ -177,6 +177,19 @@ def test_the_batch_size_reaches_the_training_and_the_label(project, name, flag):
     ('--data_dump_flag=True', 'data_dump_flag=True'),
     ('--data_dump_step=0|5', 'data_dump_step=0|5'),
     ('--seed=3', 'seed=3'),
+    ('--scale=3', 'scale=3'),
+    ('--patch_size=24', 'patch_size=24'),
+    ('--optimizer=lamb', 'optimizer=lamb'),
+    ('--lr_schedule=cosine', 'lr_schedule=cosine'),
+    ('--warmup_step=9', 'warmup_step=9'),
+    ('--accumulate=2', 'accumulate=2'),
+    ('--ema_decay=0.9', 'ema_decay=0.9'),
+    ('--resume=True', 'resume=True'),
+    ('--summary_path=/somewhere', 'summary_path=/somewhere'),
+    ('--iterations_per_loop=6', 'iterations_per_loop=6'),
+    ('--iterations_per_loop=6', 'log_freq=6'),
+    ('--mix_compile_mode=True', 'mix_compile_mode=True'),
+    ('--op_compiler_cache_dir=/somewhere', 'op_compiler_cache_dir=/somewhere'),
     ('--preset=paper', 'preset=paper'),
     ('--modeldir=/somewhere else', 'model_path=/somewhere else'),
 ])
@@ -184,6 +197,25 @@ def test_every_flag_reaches_the_training(project, name, given, expected):
     flag, value = expected.split('=', 1)
     project.script(name, given.replace('/somewhere', f'{project.bin}/somewhere'))
     assert project.flags()[flag] == value.replace('/somewhere', f'{project.bin}/somewhere')
+
+
+def test_the_scale_is_in_the_label_the_evaluation_and_the_folder_of_lr_images(project):
+    for split in ('train', 'valid'):
+        (project.root / f'test/photos/DIV2K_{split}_LR_bicubic/X3').mkdir(parents=True)
+    project.script(FULL, '--scale=3')
+    assert list(project.results()) == ['RCAN_ID0268_for_TensorFlow_smoke_x3_bs16_1p_acc.log']
+    assert project.flags('test')['scale'] == '3'
+    assert project.flags('train')['train_LR_path'].endswith('DIV2K_train_LR_bicubic/X3')
+    assert project.flags('test')['test_LR_path'].endswith('DIV2K_valid_LR_bicubic/X3')
+
+
+@pytest.mark.parametrize('flag, kept', [('--resume=True', True), ('--resume=true', True),
+                                        ('--resume=False', False), ('--seed=0', False)])
+def test_a_run_that_goes_on_keeps_the_checkpoints_it_goes_on_from(project, name, flag, kept):
+    project.script(name)
+    (project.output() / 'ckpt/RCAN_X2_32_2_2-6.index').write_text('')
+    assert project.script(name, flag).returncode == 0
+    assert (project.output() / 'ckpt/RCAN_X2_32_2_2-6.index').exists() == kept
 
 
 def test_the_training_knows_every_flag_that_the_scripts_give_it(project, name):
