@@ -39,6 +39,9 @@ PROGRESS_STEPS = 20  # the speed shown meanwhile is the median of so many
 CAUSES = (
     (r'No module named .*npu_bridge|no Python package npu_bridge',
      'npu_bridge is missing: install CANN\'s TF Adapter and source its set_env.sh'),
+    (r'npu_bridge cannot load its library',
+     'npu_bridge is here, but a library of CANN or of the driver is not: its line says which, and '
+     'what to do'),
     (r'the loss is (nan|-?inf)|^Loss : (nan|-?inf)$',
      'the training diverged: lower the learning rate, or check the loss scale'),
     (r'ResourceExhausted|OOM when allocating|MemoryError|std::bad_alloc|Cannot allocate memory',
@@ -46,7 +49,7 @@ CAUSES = (
     (r'No space left on device', 'the disk is full: free some space'),
     (r'ret is -8020|device is used|device is busy|resource busy',
      'the device is busy: npu-smi info shows who uses it'),
-    (r'\[Error\] (para|no folder)|no folder of images|images cannot be used',
+    (r'\[Error\] (para|no folder)|no folder of images|images? cannot be used',
      'the data set is missing or incomplete: see --data_path'),
     (r'none of its operations was in the graph',
      'the training ran on the CPU instead of the device'),

@@ -171,10 +171,9 @@ class TrainConfig:
 
 
 def changed(config: TrainConfig, names: Sequence[str]) -> Dict[str, object]:
-    """Those of the fields that are not at their default."""
-    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    """Those of the fields that are not at their default, which a dataclass keeps on the class."""
     return {name: getattr(config, name) for name in names
-            if getattr(config, name) != defaults[name]}
+            if getattr(config, name) != getattr(TrainConfig, name)}
 
 
 def from_args(argv: Optional[Sequence[str]] = None) -> TrainConfig:

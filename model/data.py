@@ -49,7 +49,9 @@ def load_pairs(hr_folder: str, lr_folder: str, scale: int, cache_path: str,
         if lr_file is None:
             raise images.ImageError(f'{hr_file}: no {name}x{scale}.* or {name}.* in {lr_folder}')
         lr, hr = stored[lr_file], stored[hr_file]
-        images.require_usable([lr, hr])
+        for image in (lr, hr):
+            if isinstance(image, images.ImageError):
+                raise image
         _require_sizes(lr, hr, scale, hr_file, lr_file)
         return Pair(name, lr, hr, lr.digest + hr.digest)
 

@@ -104,7 +104,7 @@ def require_usable(results: Sequence):
     """Raise ImageError that names every fault among the results of for_each."""
     faults = [str(result) for result in results if isinstance(result, ImageError)]
     if len(faults) == 1:
-        raise ImageError(faults[0])
+        raise ImageError(f'an image cannot be used, mend or remove it: {faults[0]}')
     if faults:
         raise ImageError('\n'.join([f'{len(faults)} images cannot be used; mend or remove them:',
                                     *faults]))

@@ -362,6 +362,9 @@ def test_lines_may_come_in_any_portions():
     ('\n'.join(recorded('diverged.log')), 'the training diverged'),
     ('3 training step completed\nLoss : nan\nElpased time : 0.117060', 'the training diverged'),
     ("ModuleNotFoundError: No module named 'npu_bridge'", 'npu_bridge is missing'),
+    ('main.py: --device_kind npu, but npu_bridge cannot load its library (libge_runner.so: cannot '
+     'open)', 'a library of CANN or of the driver is not'),
+    ('main.py: an image cannot be used, mend or remove it: a.png: damaged', 'data set is missing'),
     ('[Error] para "data_path" must be config', 'the data set is missing'),
     ('OSError: [Errno 28] No space left on device', 'the disk is full'),
     ('aclrtSetDevice failed, ret is -8020', 'the device is busy'),
