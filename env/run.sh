@@ -8,15 +8,20 @@
 # CPython 3.7 from PATH, pyenv or conda, or one that conda or uv brings.  Every package of the lock
 # is checked against its hash, and nothing outside this folder changes.
 #
-# Exit status: COMMAND's own; 1 if the environment could not be made; 2 if this machine cannot
-# have it, or COMMAND is missing.
+# RCAN_TENSORFLOW=intel-tensorflow, set for every call, makes .venv with TensorFlow 1.15.2 as Intel
+# built it (oneDNN), which trains 1.5 to 2 times as fast on a CPU, knows neither GPU nor NPU, and is
+# for Linux on x86_64.  Unset, empty or `tensorflow`: 1.15.0.  To change it makes .venv anew.
+#
+# Exit status: COMMAND's own; 2 if this machine cannot have what is asked for, or COMMAND is
+# missing; 3 if the environment could not be made.
 
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
-readonly ROOT VENV="${ROOT}/.venv" LOCK="${ROOT}/env/requirements.lock" HAVE="${ROOT}/env/have.py"
+readonly ROOT VENV="${ROOT}/.venv" HAVE="${ROOT}/env/have.py"
 readonly PYTHON="${VENV}/bin/python" STAMP="${VENV}/made-from"
 readonly UV='0.5.31'   # of the versions since, many know no Python 3.7
+LOCKS=("${ROOT}/env/requirements.lock")
 
 main() {
   case "${1:-}" in
@@ -24,6 +29,7 @@ main() {
     -h | --help) usage; exit 0 ;;
   esac
   unset PYTHONHOME   # it names the library of one Python, and breaks all others
+  choose_tensorflow
   is_made || make
   enter "$@"
 }
@@ -44,6 +50,23 @@ die() {
   exit "$1"
 }
 
+# choose_tensorflow: the build that RCAN_TENSORFLOW names has a lock of its own.
+choose_tensorflow() {
+  case "${RCAN_TENSORFLOW:-tensorflow}" in
+    tensorflow) ;;
+    intel-tensorflow)
+      [[ "$(uname -sm)" == 'Linux x86_64' ]] ||
+        die 2 "RCAN_TENSORFLOW=intel-tensorflow needs Linux x86_64, not $(uname -sm): unset it"
+      LOCKS+=("${ROOT}/env/intel-tensorflow.lock") ;;
+    *) die 2 "RCAN_TENSORFLOW is '${RCAN_TENSORFLOW}': unset it, or make it intel-tensorflow" ;;
+  esac
+}
+
+# is_stock: tensorflow is the one of requirements.lock.
+is_stock() {
+  (( ${#LOCKS[@]} == 1 ))
+}
+
 # --- is it there? -------------------------------------------------------------------------------
 
 # is_made: the environment is complete, and made from what is here now.
@@ -56,7 +79,7 @@ recipe() {
   printf '%s\n' "${ROOT}" "$(uname -sm)"
   ! is_ascend || echo 'with CANN'
   cksum <"${PYTHON}"
-  cat "${LOCK}"
+  cat "${LOCKS[@]}"
 }
 
 # --- make it ------------------------------------------------------------------------------------
@@ -64,10 +87,13 @@ recipe() {
 # make: build .venv on the best Python here, unless another call does so first.
 make() {
   local base
+  trap '(( $? != 1 )) || exit 3' EXIT   # whatever fails: to CI, 1 is a slower model
   take_lock
   if is_made; then
     :
   elif base="$(machine_python)"; then
+    is_stock ||
+      die 2 "RCAN_TENSORFLOW=intel-tensorflow would hide the NPU's TensorFlow of ${base}: unset it"
     source_npu
     build "${base}" --system-site-packages
   elif is_arm; then
@@ -110,7 +136,7 @@ build() {
   local answer conflicts
   say "making .venv on $1"
   rm -rf "${VENV}"
-  "$1" -m venv "${@:2}" "${VENV}" >&2 || die 1 "$1 cannot make a venv (its words are above)."
+  "$1" -m venv "${@:2}" "${VENV}" >&2 || die 3 "$1 cannot make a venv (its words are above)."
   lacking >"${VENV}/lacking.txt"
   if [[ -s "${VENV}/lacking.txt" ]]; then
     say "installing $(grep -c == "${VENV}/lacking.txt") packages (the first time: minutes)"
@@ -121,23 +147,24 @@ build() {
   ! on_machines_own || conflicts="$("${PYTHON}" -m pip check 2>&1)" ||
     say 'what the machine brings stays as it is, though pip says:' "${conflicts}"
   answer="$("${PYTHON}" "${HAVE}")" ||
-    die 1 "${answer}, with all of env/requirements.lock: does it lag behind requirements.txt?"
+    die 3 "${answer}, with all of env/requirements.lock: does it lag behind requirements.txt?"
   recipe >"${STAMP}.part"
   mv "${STAMP}.part" "${STAMP}"   # last: an interrupted set-up leaves none
   say 'ready'
 }
 
-# lacking: print the lock's entries that .venv's Python does not see.
+# lacking: print the locks' entries that .venv's Python does not see.
 lacking() {
   local seen
   seen="$("${PYTHON}" -m pip list --disable-pip-version-check --format=freeze |
     awk -F '[=@ ]' '{ gsub(/[_.]/, "-", $1); printf "%s ", tolower($1) }')"
   # Ascend's TensorFlow may go by another name; one from PyPI would hide it.
   ! on_machines_own || seen+='tensorflow tensorflow-estimator tensorboard'
+  is_stock || seen+=' tensorflow'   # the other build has the same files
   entries but pip setuptools wheel "${seen}"
 }
 
-# entries of|but NAME...: print the lock's entries of these packages, or of all others.
+# entries of|but NAME...: print the locks' entries of these packages, or of all others.
 entries() {
   awk -v names=" ${*:2} " -v which="$1" -v machine="\"$(uname -m)\"" '
     /^[a-z0-9]/ {
@@ -145,14 +172,14 @@ entries() {
       wanted = (index(names, " " name[1] " ") > 0) == (which == "of")
       if (/platform_machine/ && !index($0, machine)) wanted = 0
     }
-    /^[a-z0-9]|^ *--hash/ && wanted' "${LOCK}"
+    /^[a-z0-9]|^ *--hash/ && wanted' "${LOCKS[@]}"
 }
 
 # pip_install FILE: install what FILE lists, into .venv whatever pip's own settings say.
 pip_install() {
   PIP_USER=0 env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT "${PYTHON}" -m pip install -qq \
     --disable-pip-version-check --no-deps --require-hashes -r "$1" >&2 ||
-    die 1 'pip could not install what env/requirements.lock lists (its own words are above).' \
+    die 3 'pip could not install what env/requirements.lock lists (its own words are above).' \
       'Mostly it is the network or a full disk (2 GB are needed). Where PyPI is out of reach,' \
       'name a mirror: PIP_INDEX_URL=https://.../simple. Repeating the command starts afresh.' \
       'If hashes do not match, the mirror serves changed files: use another.'

@@ -23,6 +23,8 @@ TRAINED = ('preset', 'scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio
 # Where: speed depends on it as well.
 WHERE = ('device_kind', 'device_model', 'cpu_model', 'cpus', 'threads', 'tensorflow',
          'driver', 'cann', 'log_freq')
+# What the runs of one baseline share as well, whatever it may be compared with.
+SHARED = ('commit', 'tensorflow')
 # What may explain a difference, and is no reason not to compare.
 ENVIRONMENT = ('host', 'system', 'memory_gib', 'python', 'commit', 'tensorflow', 'device_kind',
                'device_model', 'cpu_model', 'cpus', 'threads', 'driver', 'cann')
@@ -120,7 +122,8 @@ def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[flo
     facts = records[0].facts
     shared = match(metric, facts)
     for record in records[1:]:
-        if match(metric, record.facts) != shared or record.facts['commit'] != facts['commit']:
+        if match(metric, record.facts) != shared or any(
+                record.facts.get(name) != facts.get(name) for name in SHARED):
             raise ConfigError(f'{record.run.id} ran under other conditions than '
                               f'{records[0].run.id}: make a baseline from equal runs')
     # Of the runs, not of today: what was measured is what they ran.

@@ -58,9 +58,11 @@ def _comparisons(made: Certificate) -> int:
 
 
 def _certificate(session: Session, tries: Dict[float, List[Study]]) -> Certificate:
-    quiet = tries[0.0]
+    quiet, case = tries[0.0], session.cases[0]
     pairs = [d for study in quiet for d in differences(study.session.cases[0], study.records)]
     every = [study for studies in tries.values() for study in studies]
+    build = next((r.facts.get('tensorflow') for s in every for r in s.records if r.measurement),
+                 'unknown')
     return Certificate(
         time.strftime('%Y-%m-%d', time.gmtime()), session.machine['commit'],
         certificate.match(session.machine), tuple(
@@ -70,7 +72,7 @@ def _certificate(session: Session, tries: Dict[float, List[Study]]) -> Certifica
         spread=round(statistics.stdev(pairs), 5) if len(pairs) > 1 else 0.0,
         pair_s=round(statistics.median(t for s in every for t in plan.took_s(s.records)), 1),
         canary_s=tuple(s for study in quiet for s in study.session.canary_s),
-        case=' '.join([session.cases[0].name, *session.cases[0].flags]))
+        case=' '.join([case.name, *case.flags, f'on TensorFlow {build}']))
 
 
 def differences(case: Case, records: Sequence[RunRecord]) -> List[float]:

@@ -11,13 +11,18 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def ensure(command: Sequence[str]):
-    """Replace this process by `env/run.sh python command...` unless every package is here."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if not missing:
+    """Replace this process by `env/run.sh python command...` unless every package is here.
+
+    Which TensorFlow RCAN_TENSORFLOW names, and whether it is here, env/run.sh alone knows.
+    """
+    missing = ', '.join(name for name in NEEDED if importlib.util.find_spec(name) is None)
+    inside, build = os.environ.get('RCAN_ENV'), os.environ.get('RCAN_TENSORFLOW')
+    if not missing and (inside or not build):
         return
-    if os.environ.get('RCAN_ENV'):
-        sys.exit(f'harness: the environment of env/run.sh lacks {", ".join(missing)}: '
-                 'remove .venv and run again')
-    print(f'harness: this Python lacks {", ".join(missing)}: going on through env/run.sh',
-          file=sys.stderr, flush=True)
+    if inside:
+        print(f'harness: the environment of env/run.sh lacks {missing}: remove .venv and run '
+              'again', file=sys.stderr)
+        sys.exit(3)   # as all that cannot be measured
+    why = f'this Python lacks {missing}' if missing else f'RCAN_TENSORFLOW={build}'
+    print(f'harness: {why}: going on through env/run.sh', file=sys.stderr, flush=True)
     os.execvp('bash', ['bash', os.path.join(ROOT, 'env', 'run.sh'), 'python', *command])

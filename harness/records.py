@@ -254,7 +254,7 @@ class Certificate:
     spread: float                         # sd of differences within pairs of equal arms
     pair_s: float                         # that one pair takes, the median
     canary_s: Tuple[float, ...]
-    case: str = ''                        # what was compared, with its flags
+    case: str = ''                        # what was compared, with its flags and TensorFlow
 
 
 class Status(enum.Enum):

@@ -228,7 +228,8 @@ def _too_few(case: Case, values: Sequence[float], baseline: Baseline,
     return Verdict(
         case.name, metric, Status.INCONCLUSIVE,
         f'{metric.value(value)} against {metric.value(expected)}, but the baseline '
-        f'{baseline.name} has {len(baseline.values)} runs: too few to know its spread.',
+        f'{baseline.name} has {len(baseline.values)} runs: too few to know its spread. '
+        f'{_made_elsewhere(baseline, facts)}'.rstrip(),
         (f'Make it from {stats.SHORT_HISTORY} runs or more: '
          f'{advice.learn(case, facts, "more runs")}',),
         value, len(values), baseline, undecided=len(baseline.values) >= 3)

@@ -52,10 +52,12 @@ parse_args() {
   done
 }
 
-# use_environment ARG...: choose the device; start again inside env/run.sh where python3 cannot train.
+# use_environment ARG...: choose the device; start again inside env/run.sh where python3 cannot train,
+# or where a build of TensorFlow is asked for, which only env/run.sh knows.
 use_environment() {
-  if [[ -z "${RCAN_ENV:-}" ]] && ! python3 "${ROOT}/env/have.py" tensorflow numpy PIL >/dev/null 2>&1; then
-    echo "${0##*/}: python3 has no TensorFlow 1.15: going on through env/run.sh" >&2
+  if [[ -z "${RCAN_ENV:-}" ]] && { [[ -n "${RCAN_TENSORFLOW:-}" ]] ||
+      ! python3 "${ROOT}/env/have.py" tensorflow numpy PIL >/dev/null 2>&1; }; then
+    echo "${0##*/}: going on through env/run.sh, for ${RCAN_TENSORFLOW:-want of TensorFlow 1.15 here}" >&2
     exec bash "${ROOT}/env/run.sh" bash "$0" "$@"
   fi
   # shellcheck source=test/env.sh

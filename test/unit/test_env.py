@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TENSORFLOW = {'tensorflow', 'tensorflow-estimator', 'tensorboard'}
 TOOLS = {'pip', 'setuptools', 'wheel'}
+INTEL = {'RCAN_TENSORFLOW': 'intel-tensorflow'}
 PATIENCE_S = 60  # until a test gives up waiting for what must come
 
 
@@ -237,7 +238,7 @@ def test_a_failure_of_pip_says_what_to_do_and_is_not_taken_for_success(machine):
     network = machine.there / 'no network'
     network.touch()
     done = machine.run('echo', 'hello')
-    assert (done.returncode, done.stdout) == (1, '')
+    assert (done.returncode, done.stdout) == (3, '')
     assert 'PIP_INDEX_URL=' in done.stderr
     network.unlink()
     assert machine.run('echo', 'hello').stdout == 'hello\n'
@@ -248,8 +249,16 @@ def test_an_environment_that_cannot_train_is_not_taken_for_success(machine):
     (machine.there / 'cannot train').touch()
     for _ in range(2):
         done = machine.run('echo', 'hello')
-        assert (done.returncode, done.stdout) == (1, '')
+        assert (done.returncode, done.stdout) == (3, '')
         assert 'this Python lacks numpy' in done.stderr
+
+
+@pytest.mark.parametrize('in_the_way', ['.venv.lock', '.venv/made-from.part'])
+def test_no_failure_of_the_set_up_is_taken_for_a_regression(machine, in_the_way):
+    machine.program('bin/rm', '#!/usr/bin/env bash\n')     # else it would clear the way
+    (machine.root / in_the_way).mkdir(parents=True)
+    done = machine.run('echo', 'hello')
+    assert (done.returncode, done.stdout) == (3, '')
 
 
 # --- run.sh: the command --------------------------------------------------------------------------
@@ -302,6 +311,85 @@ def test_the_header_is_the_help(bare, arguments, status):
     assert done.returncode == status
     assert 'bash env/run.sh COMMAND' in (done.stderr if status else done.stdout)
     assert not (bare.root / '.venv.lock').exists()
+
+
+# --- run.sh: which TensorFlow ---------------------------------------------------------------------
+
+def runs_on(machine, system='Linux', processor='x86_64'):
+    machine.program('bin/uname', '#!/usr/bin/env bash\n'
+                    f'[[ $1 == -m ]] && echo {processor} || echo {system} {processor}\n')
+
+
+@pytest.mark.parametrize('value, builds', [
+    (None, {'tensorflow'}), ('', {'tensorflow'}), ('tensorflow', {'tensorflow'}),
+    ('intel-tensorflow', {'intel-tensorflow'})])
+def test_one_build_of_tensorflow_is_installed_the_one_that_was_asked_for(machine, value, builds):
+    runs_on(machine)
+    done = machine.run('echo', 'hello', **({} if value is None else {'RCAN_TENSORFLOW': value}))
+    assert (done.returncode, done.stdout) == (0, 'hello\n')
+    names = {'tensorflow', 'intel-tensorflow'}
+    assert machine.installed() & names == builds
+    assert machine.installed() - names == set(locked()) - {'tensorflow'}
+
+
+def test_to_ask_for_the_other_build_makes_the_environment_anew_and_nothing_else_does(machine):
+    runs_on(machine)
+    for variables, times in (({}, 1), ({'RCAN_TENSORFLOW': ''}, 1),
+                             ({'RCAN_TENSORFLOW': 'tensorflow'}, 1), (INTEL, 2), (INTEL, 2),
+                             ({}, 3)):
+        assert machine.run('true', **variables).returncode == 0
+        assert machine.times_made() == times
+
+
+def change_the_other_lock(machine):
+    with (machine.root / 'env/intel-tensorflow.lock').open('a') as f:
+        f.write('# changed\n')
+
+
+@pytest.mark.parametrize('variables, times', [({}, 1), (INTEL, 2)])
+def test_the_lock_of_a_build_matters_where_it_is_used(machine, variables, times):
+    runs_on(machine)
+    machine.run('true', **variables)
+    change_the_other_lock(machine)
+    machine.run('true', **variables)
+    assert machine.times_made() == times
+
+
+@pytest.mark.parametrize('system, processor', [
+    ('Linux', 'aarch64'), ('Darwin', 'x86_64'), ('Darwin', 'arm64')])
+def test_a_build_that_a_machine_cannot_run_is_refused(machine, system, processor):
+    machine.python('bin/python3', modules=ASCEND)
+    runs_on(machine, system, processor)
+    refused(machine, f'needs Linux x86_64, not {system} {processor}: unset it\n')
+
+
+def test_a_build_that_nobody_knows_is_refused(machine):
+    refused(machine, "RCAN_TENSORFLOW is 'mkl': unset it, or make it intel-tensorflow\n",
+            RCAN_TENSORFLOW='mkl')
+
+
+def test_no_build_hides_the_tensorflow_of_the_npu(ascend):
+    runs_on(ascend)
+    refused(ascend, f'the NPU\'s TensorFlow of {ascend.bin}/python3: unset it\n')
+    ascend.run('true')
+    made = ascend.times_made()
+    refused(ascend, 'unset it\n')
+    assert ascend.run('echo', 'hello').stdout == 'hello\n'
+    assert ascend.times_made() == made == 1
+
+
+def refused(machine, words, **variables):
+    """One line says so, names the variable and the remedy, and nothing is made."""
+    made = machine.times_made()
+    done = machine.run('echo', 'hello', **(variables or INTEL))
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.startswith('env: RCAN_TENSORFLOW') and done.stderr.endswith(words)
+    assert done.stderr.count('\n') == 1
+    assert machine.times_made() == made
+
+
+def test_the_help_says_how_to_choose_a_build(bare):
+    assert 'RCAN_TENSORFLOW=intel-tensorflow' in bare.run('--help').stdout
 
 
 # --- run.sh: which Python -------------------------------------------------------------------------
@@ -475,10 +563,11 @@ def test_the_lock_holds_what_is_asked_for(name):
     assert {package: locked().get(package) for package in asked} == asked
 
 
-def test_every_locked_package_has_hashes_and_no_address():
-    text = (ROOT / 'env/requirements.lock').read_text()
+@pytest.mark.parametrize('name, least', [('requirements', 40), ('intel-tensorflow', 1)])
+def test_every_locked_package_has_hashes_and_no_address(name, least):
+    text = (ROOT / f'env/{name}.lock').read_text()
     entries = re.findall(r'^[a-z0-9].*\\\n(?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+', text, re.M)
-    assert len(entries) == len(locked()) > 40
+    assert len(entries) == len(re.findall('^[a-z0-9]', text, re.M)) >= least
     assert not re.search(r'://|--(extra-)?index-url|--find-links|--trusted-host|/home/|/tmp/', text)
 
 

@@ -65,6 +65,7 @@ def test_a_certificate_counts_every_comparison_and_is_saved_after_each(certifica
     assert last.spread == pytest.approx(0.0017, abs=2e-4)   # of the equal arms only
     assert last.canary_s == (0.01, 0.011) * 4
     assert last.pair_s == 2 * 61.5      # one arm after the other
+    assert last.case == 'performance on TensorFlow 1.15.0'
 
 
 def test_a_certificate_is_replaced_by_one_that_knows_as_much_or_all_that_was_asked(certificates):

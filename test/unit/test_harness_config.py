@@ -8,7 +8,7 @@ import sys
 import pytest
 from stand_in import ROOT
 
-from harness import config
+from harness import config, environment
 from harness.errors import ConfigError
 from harness.records import PSNR, SPEED
 
@@ -26,6 +26,38 @@ def test_without_flags_both_scripts_run_once_on_device_0():
         ('performance', 'test/train_performance_1p.sh', (), SPEED),
         ('full', 'test/train_full_1p.sh', (), PSNR)]
 
+
+# --- its environment ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('needed, variables, said', [
+    ((), {}, ''), ((), {'RCAN_TENSORFLOW': ''}, ''),
+    ((), {'RCAN_TENSORFLOW': 'intel-tensorflow', 'RCAN_ENV': '1'}, ''),   # which has seen to it
+    ((), {'RCAN_TENSORFLOW': 'intel-tensorflow'}, 'RCAN_TENSORFLOW=intel-tensorflow'),
+    (('nosuch', 'sys'), {}, 'this Python lacks nosuch'),
+    (('nosuch',), {'RCAN_TENSORFLOW': 'intel-tensorflow'}, 'this Python lacks nosuch')])
+def test_the_harness_goes_on_through_run_sh_where_this_python_will_not_do(
+        monkeypatch, capsys, needed, variables, said):
+    started = []
+    monkeypatch.setattr(environment, 'NEEDED', needed)
+    monkeypatch.setattr(os, 'environ', variables)
+    monkeypatch.setattr(os, 'execvp', lambda program, argv: started.append(argv))
+    environment.ensure(['-m', 'harness', 'plan'])
+    assert started == ([['bash', str(ROOT / 'env/run.sh'), 'python', '-m', 'harness', 'plan']]
+                       if said else [])
+    assert capsys.readouterr().err == (
+        f'harness: {said}: going on through env/run.sh\n' if said else '')
+
+
+def test_an_environment_that_lacks_something_is_no_regression(monkeypatch, capsys):
+    monkeypatch.setattr(environment, 'NEEDED', ('nosuch',))
+    monkeypatch.setattr(os, 'environ', {'RCAN_ENV': '1'})
+    with pytest.raises(SystemExit) as ended:
+        environment.ensure(['-m', 'harness', 'plan'])
+    assert ended.value.code == 3
+    assert 'lacks nosuch: remove .venv and run again\n' in capsys.readouterr().err
+
+
+# --- flags ----------------------------------------------------------------------------------------
 
 def test_the_scripts_are_there():
     assert all((ROOT / script).is_file() for script, _ in config.SCRIPTS.values())

@@ -17,6 +17,7 @@ from samples import (
     session,
 )
 
+from harness.baseline import from_runs
 from harness.evidence import fault
 from harness.judge import exit_status, headline, judge, summarize, to_confirm
 from harness.records import PSNR, SPEED, Certificate, Device, Status, Turn
@@ -589,6 +590,49 @@ def test_an_accuracy_compared_with_another_machines_says_so():
     assert verdict.status is Status.PASS
     assert verdict.reason.endswith('The baseline was made elsewhere: it differs in tensorflow '
                                    '(1.15.5 there, 1.15.0 here).')
+
+
+# --- another build of TensorFlow ------------------------------------------------------------------
+
+STOCK, ONEDNN = '1.15.0', '1.15.2 (oneDNN)'
+
+
+@pytest.mark.parametrize('then, now', [(STOCK, ONEDNN), (ONEDNN, STOCK)])
+def test_a_speed_is_not_compared_with_that_of_another_build_and_the_sentence_says_why(then, now):
+    run = record(64.0, facts={'tensorflow': now})
+    verdict = judged_runs(case(), [run], from_runs(
+        [record(v, index=i, facts={'tensorflow': then}) for i, v in enumerate(SPEEDS)], 'first'))
+    assert verdict.status is Status.NO_BASELINE
+    assert f'differs in tensorflow ({then} there, {now} here).' in verdict.reason
+
+
+@pytest.mark.parametrize('values, losses, status, words', [
+    (PSNRS, curve(), Status.PASS, 'not worse than the limit'),
+    (PSNRS, curve((30, 1.5)), Status.REGRESSION, 'outside the envelope of its 10 runs'),
+    (PSNRS[:4], curve(), Status.INCONCLUSIVE, 'has 4 runs: too few to know its spread')])
+@pytest.mark.parametrize('then, now', [(STOCK, ONEDNN), (ONEDNN, STOCK), (STOCK, STOCK)])
+def test_an_accuracy_and_its_losses_are_compared_with_another_builds_and_the_sentence_names_it(
+        values, losses, status, words, then, now):
+    def run(value, index, build, losses):
+        return dataclasses.replace(
+            record(value, PSNR, index, facts={'tensorflow': build, 'seed': index}),
+            measurement=measurement(psnr_db=value, losses=losses))
+    known = from_runs([run(v, i, then, curve((0, 1 + 0.004 * (i - 5))))
+                                 for i, v in enumerate(values)], 'first')
+    verdict = judged_runs(case(PSNR), [run(32.0, 1, now, losses)], known)
+    assert verdict.status is status and words in verdict.reason
+    named = 'The baseline was made elsewhere: it differs in tensorflow'
+    assert (f'{named} ({then} there, {now} here).' in verdict.reason) == (then != now)
+    assert (named in verdict.reason) == (then != now)
+
+
+@pytest.mark.parametrize('metric', [SPEED, PSNR])
+def test_a_pair_of_two_builds_says_so(metric):
+    records = [r for i in (1, 2, 3) for r in pair(32.0, 32.0, i, metric)]
+    records[1::2] = [dataclasses.replace(r, facts={**r.facts, 'tensorflow': ONEDNN})
+                     for r in records[1::2]]
+    assert judged_runs(case(metric), records, max_runs=3).reason.endswith(
+        f'they differ in tensorflow ({STOCK} there, {ONEDNN} here).')
 
 
 def test_only_a_loss_against_a_baseline_is_to_be_confirmed():

@@ -219,6 +219,15 @@ def test_an_old_revision_that_does_not_train_is_invalid_and_names_the_arm(projec
     assert 'run 1 of the old arm gave no measurement (exit status 7' in done.stdout
 
 
+def test_the_history_keeps_builds_of_tensorflow_apart_and_shows_no_change_between_them(
+        project, harness):
+    for build, seconds in (('1.15.0', 0.5), ('1.15.2 (oneDNN)', 0.25)):
+        project.train.write_text(training_log(seconds=seconds, tensorflow=build))
+        assert harness().returncode == 0
+    said = project.run(sys.executable, '-m', 'harness', 'history').stdout
+    assert said.count('performance, throughput, 1 run ') == said.count('full, PSNR, 1 run ') == 2
+
+
 def test_every_run_is_in_the_history_and_none_that_was_slowed_on_purpose(project, harness):
     project.commit()
     speeds(project, STEADY)

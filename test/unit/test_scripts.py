@@ -350,9 +350,17 @@ def test_where_python3_cannot_train_the_script_goes_on_through_env_run(project, 
     assert 'env/run.sh' in done.stderr
 
 
+def test_a_build_of_tensorflow_that_is_asked_for_is_left_to_env_run(project, name):
+    (project.root / 'env/run.sh').write_text('exit 5')
+    done = project.script(name, RCAN_TENSORFLOW='intel-tensorflow')
+    assert (done.returncode, done.stderr) == (
+        5, f'{name}: going on through env/run.sh, for intel-tensorflow\n')
+
+
 def test_inside_env_run_the_script_does_not_start_it_again(project, name):
     (project.root / 'env/run.sh').write_text('exit 5')
     assert project.script(name, HAVE='1', RCAN_ENV='1').returncode == 0
+    assert project.script(name, RCAN_TENSORFLOW='intel-tensorflow', RCAN_ENV='1').returncode == 0
 
 
 # --- env.sh -------------------------------------------------------------------------------------
