@@ -15,7 +15,7 @@ import numpy as np
 
 from model import images
 
-RECIPE = 'upright 1'    # change it whenever the same file gives other pixels
+RECIPE = 'upright 2'    # change it whenever the same file gives other pixels
 
 
 class Stored:

@@ -134,6 +134,9 @@ class TrainConfig:
         _check(len(names) == 1 or SET in self.test_GT_path,
                f'several test sets need {SET} in test_GT_path, such as benchmark/{SET}/HR')
         _check(self.chop_shave >= 0, f'chop_shave must be 0 or more, not {self.chop_shave}')
+        least = (2 * self.chop_shave + 1) ** 2     # a pixel with its shave around it
+        _check(self.chop_size >= least, f'chop_size must be {least} or more with chop_shave '
+               f'{self.chop_shave}, not {self.chop_size}: a tile holds its overlap')
         _check(self.test_batch == 1, f'test_batch must be 1, not {self.test_batch}: test images '
                'differ in size, so they are measured one by one')
         _check(self.loss_scale in ('', 'dynamic') or _at_least_one(self.loss_scale),

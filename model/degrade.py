@@ -31,7 +31,7 @@ from model.errors import RequestError
 SCALES = (2, 3, 4, 8)             # where equality with MATLAB is tested
 BORDERS = ('symmetric', 'edge')   # DIV2K's; that of RCAN's and SelfExSR's test sets
 MARGIN = 4                        # low-resolution pixels of padding; the kernel reaches 2
-RECIPE = 'MATLAB bicubic 2'       # change it whenever the same files give other LR images
+RECIPE = 'MATLAB bicubic 3'       # change it whenever the same files give other LR images
 
 
 def downscale(hr: np.ndarray, scale: int, border: str = 'symmetric') -> np.ndarray:

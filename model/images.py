@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image files <-> uint8 RGB arrays: every module of model/ reads and writes through here."""
 
+import io
 import os
 import time
 import uuid
@@ -58,8 +59,12 @@ def read(path: str) -> Picture:
     Raises ImageError for a file that cannot be read and for one of more than 8 bits a sample.
     """
     try:
-        with open(path, 'rb') as f, Image.open(f, formats=FORMATS) as image:
-            bits = _bits_per_sample(f, image)
+        with open(path, 'rb') as f:
+            # From memory: of a TIFF's file Pillow closes the descriptor twice, and the second time
+            # it can be another thread's.
+            content = io.BytesIO(f.read())
+        with Image.open(content, formats=FORMATS) as image:
+            bits = _bits_per_sample(content, image)
             if bits <= 8:
                 return _picture(_upright(image))
     except UnidentifiedImageError:

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from model import checkpoint, data, network
 from model.device import device, require_evidence
-from model.errors import RequestError
 
 Forward = Callable[[np.ndarray], np.ndarray]  # LR [h, w, 3] -> SR [s*h, s*w, 3], float32
 
@@ -105,17 +104,16 @@ def tiled(upscale: Forward, lr: np.ndarray, config) -> np.ndarray:
 
 
 def _steps(height: int, width: int, config) -> Tuple[int, int]:
-    """LR pixels from a tile to the next: the longer side is cut until a tile fits chop_size."""
+    """LR pixels from a tile to the next: the longer side is cut until a tile fits chop_size.
+
+    It does at last: chop_size holds a pixel with its shave around it (config.py).
+    """
     shave, rows, columns = config.chop_shave, 1, 1
     while True:
         step_y, step_x = math.ceil(height / rows), math.ceil(width / columns)
         if (min(step_y + 2 * shave, height) * min(step_x + 2 * shave, width)
                 <= config.chop_size):
             return step_y, step_x
-        if step_y == step_x == 1:
-            raise RequestError(f'chop_size {config.chop_size} cannot hold one pixel with '
-                               f'--chop_shave {shave} around it: raise chop_size to '
-                               f'{(2 * shave + 1) ** 2} or more')
         if step_y >= step_x:
             rows += 1
         else:

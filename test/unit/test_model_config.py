@@ -117,6 +117,27 @@ def test_help_names_every_flag(capsys):
     assert [f.name for f in dataclasses.fields(TrainConfig) if f'--{f.name} ' not in text] == []
 
 
+@pytest.mark.parametrize('names', ['Set5', 'Set5,B100', 'B-100,_1,a.b,7'])
+def test_test_sets_are_named_with_commas_between_them(names):
+    read = from_args([f'--test_set={names}', '--test_GT_path=b/{set}/HR/{set}',
+                      '--test_LR_path=b/{set}/LR'])
+    assert read.test_sets == {
+        name: (f'b/{name}/HR/{name}', f'b/{name}/LR') for name in names.split(',')}
+    assert list(read.test_sets) == names.split(',')
+
+
+def test_a_test_set_needs_no_place_for_its_name_in_the_paths():
+    assert from_args(['--test_set=Set5']).test_sets == {'Set5': ('./val_HR', '')}
+    several = from_args(['--test_set=a,b', '--test_GT_path={set}', '--test_LR_path=all_LR'])
+    assert several.test_sets == {'a': ('a', 'all_LR'), 'b': ('b', 'all_LR')}
+
+
+def test_only_of_several_test_sets_each_has_a_result_folder():
+    assert TrainConfig(test_set='a', result_path='r').result_folder('a') in ('r', 'r/')
+    several = TrainConfig(test_set='a,b', test_GT_path='{set}', result_path='r')
+    assert [several.result_folder(name) for name in 'ab'] == ['r/a', 'r/b']
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize('name', BOOLEANS)
@@ -155,6 +176,8 @@ def test_a_scale_that_the_network_cannot_do_is_refused(scale):  # (25)
     ('--seed=-1', 'seed must be from 0 to 2^32 - 1, not -1'),
     ('--seed=4294967296', 'seed must be from 0 to 2^32 - 1, not 4294967296'),
     ('--chop_shave=-1', 'chop_shave must be 0 or more, not -1'),
+    ('--chop_size=440', 'chop_size must be 441 or more with chop_shave 10, not 440: a tile '
+     'holds its overlap'),
     ('--test_batch=2', 'test_batch must be 1, not 2: test images differ in size, so they are '
                        'measured one by one'),                          # (44)
     ('--loss_scale=0.5', 'loss_scale must be dynamic or a number, 1 or more, not 0.5'),
@@ -208,12 +231,43 @@ def test_an_unknown_flag_ends_the_program_before_tensorflow_is_loaded(program, f
     assert done.stderr == f'main.py: unrecognized arguments: {flag}\n'
 
 
+@pytest.mark.parametrize('mode', ['test', 'train'])
+@pytest.mark.parametrize('names', ['', ',', 'a,', ',a', 'a,,b', 'a,a', 'a,b,a', '../x', 'a/b', '..',
+                                   '.', '.a', '/a', 'a b', 'a, b', 'a*', '{set}'])
+def test_names_of_test_sets_that_are_none_are_refused_before_tensorflow_is_loaded(program, mode,
+                                                                                 names):
+    model = ['--pre_trained_model=p'] if mode == 'test' else []
+    done = program(f'--mode={mode}', f'--test_set={names}', '--test_GT_path={set}', *model)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == ('main.py: test_set must be names of letters, digits, _ and -, with '
+                           f'commas between them and none of them twice, not {names!r}\n')
+
+
+def test_several_test_sets_in_one_folder_are_refused_before_tensorflow_is_loaded(program):
+    done = program('--mode=test', '--test_set=Set5,B100', '--test_GT_path=HR',
+                   '--pre_trained_model=p')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == ('main.py: several test sets need {set} in test_GT_path, such as '
+                           'benchmark/{set}/HR\n')
+
+
 def test_data_are_checked_before_tensorflow_is_loaded(program, tmp_path):
     tiny.write(tmp_path / 'HR', a=np.zeros((40, 40, 3), np.uint8))
     small = program('--train_GT_path=HR')
     assert (small.returncode, small.stderr) == (
         2, 'main.py: LR images smaller than --patch_size 48: a (20x20)\n')
     assert program('--train_GT_path=HR', '--patch_size=20').returncode == 99
+
+
+def test_images_to_upscale_are_checked_before_tensorflow_is_loaded(program, tmp_path):
+    flags = ['--mode=test_only', '--test_LR_path=small', '--pre_trained_model=p']
+    tiny.write(tmp_path / 'small', a=tiny.noise(40, 40))
+    assert program(*flags).returncode == 99
+    os.truncate(str(tmp_path / 'small' / 'a.png'), 900)
+    done = program(*flags, '--result_path=other')
+    assert done.returncode == 2
+    assert 'small/a.png: ' in done.stderr and done.stderr.count('\n') == 1
+    assert not (tmp_path / 'other').exists()
 
 
 def test_a_folder_that_cannot_be_made_is_named_in_one_line(program, tmp_path):

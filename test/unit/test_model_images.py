@@ -3,14 +3,17 @@
 
 import os
 import struct
+import threading
 import warnings
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
-from model import errors, images
+from model import data, errors, images
 
 RGB = np.random.RandomState(0).randint(0, 256, (6, 5, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
@@ -91,6 +94,105 @@ def test_one_bit_a_pixel_becomes_black_and_white(tmp_path):
     assert np.array_equal(images.read_rgb(str(tmp_path / 'a.png')), expected)
 
 
+@pytest.mark.parametrize('mode, options, grey', [
+    ('RGB', {}, False), ('P', {}, False), ('L', {}, True), ('1', {}, True), ('LA', {}, True),
+    ('RGBA', {}, False), ('L', {'transparency': 3}, True)])
+def test_an_image_is_grey_where_its_file_has_no_colours(tmp_path, mode, options, grey):
+    Image.fromarray(RGB).convert(mode).save(str(tmp_path / 'a.png'), **options)
+    assert images.read(str(tmp_path / 'a.png')).grey is grey
+
+
+@pytest.mark.parametrize('mode', ['RGBA', 'LA'])
+@pytest.mark.parametrize('least', [0, 254])
+def test_an_image_is_transparent_where_one_pixel_of_it_is(tmp_path, mode, least):
+    alpha = np.full_like(GREY, 255)
+    image = Image.fromarray(RGB).convert(mode)
+    image.putalpha(Image.fromarray(alpha))
+    image.save(str(tmp_path / 'opaque.png'))
+    alpha[1, 2] = least
+    image.putalpha(Image.fromarray(alpha))
+    image.save(str(tmp_path / 'clear.png'))
+    assert images.read(str(tmp_path / 'opaque.png')).alpha is None
+    assert np.array_equal(images.read(str(tmp_path / 'clear.png')).alpha, alpha)
+
+
+def test_a_colour_that_is_declared_clear_is_transparent(tmp_path):
+    path = save(tmp_path / 'a.png', RGB, transparency=tuple(int(v) for v in RGB[1, 2]))
+    expected = np.full_like(GREY, 255)
+    expected[1, 2] = 0
+    assert np.array_equal(images.read(path).alpha, expected)
+
+
+@pytest.mark.parametrize('orientation', tiny.UPRIGHT)
+@pytest.mark.parametrize('name, options', [
+    ('a.png', {}), ('a.webp', {'lossless': True}), ('a.tif', {}),
+    ('a.tif', {'compression': 'tiff_lzw'}), ('a.jpg', {'quality': 100, 'subsampling': 0})])
+def test_an_image_is_read_upright(tmp_path, name, options, orientation):
+    path = tiny.oriented(tmp_path / name, RGB, orientation, **options)
+    expected = tiny.UPRIGHT[orientation](RGB)
+    read = images.read_rgb(path)
+    assert read.shape == expected.shape
+    assert np.abs(read.astype(int) - expected).max() <= (4 if name == 'a.jpg' else 0)
+
+
+@pytest.mark.parametrize('orientation', [0, 9, 65535])
+@pytest.mark.parametrize('name', ['a.png', 'a.tif'])
+def test_an_orientation_that_there_is_not_turns_nothing(tmp_path, name, orientation):
+    assert np.array_equal(images.read_rgb(tiny.oriented(tmp_path / name, RGB, orientation)), RGB)
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.webp', 'a.jpg'])
+@pytest.mark.parametrize('exif', [b'Exif\0\0garbage, no more', b'Exif\0\0MM', b'Exif\0\0'])
+def test_exif_that_cannot_be_read_spoils_no_image(tmp_path, name, exif):
+    assert images.read_rgb(save(tmp_path / name, RGB, exif=exif)).shape == RGB.shape
+
+
+def test_transparency_and_grey_are_kept_by_a_turned_image(tmp_path):
+    read = images.read(tiny.oriented(tmp_path / 'a.png', RGB[..., :2], 6))
+    assert read.grey
+    assert np.array_equal(read.rgb[..., 0], np.rot90(RGB[..., 0], -1))
+    assert np.array_equal(read.alpha, np.rot90(RGB[..., 1], -1))
+
+
+def test_a_turned_palette_keeps_its_clear_colour(tmp_path):
+    index = (GREY % 2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[274] = 8
+    palette = Image.fromarray(index).convert('P')
+    palette.putpalette([255, 0, 0, 0, 128, 9])
+    palette.save(str(tmp_path / 'a.png'), transparency=1, exif=exif)
+    assert np.array_equal(images.read(str(tmp_path / 'a.png')).alpha,
+                          np.rot90(np.where(index, 0, 255)))
+
+
+def test_the_images_of_a_training_are_upright_too(tmp_path):
+    lr = tiny.noise(9, 14)
+    for folder in ('HR', 'LR'):
+        (tmp_path / folder).mkdir()
+    tiny.oriented(tmp_path / 'HR' / 'a.png', tiny.enlarge(lr), 6)
+    save(tmp_path / 'LR' / 'ax2.png', np.rot90(lr, -1))
+    (pair,) = data.load_pairs(str(tmp_path / 'HR'), str(tmp_path / 'LR'), 2,
+                              str(tmp_path / 'cache'))
+    assert np.array_equal(pair.hr, np.rot90(tiny.enlarge(lr), -1))
+    assert np.array_equal(pair.lr, np.rot90(lr, -1))
+
+
+def test_reading_a_compressed_tiff_closes_no_file_twice(tmp_path, monkeypatch):
+    # As Pillow does where it knows the descriptor: the second time it was another thread's file.
+    path, close, failed = save(tmp_path / 'a.tif', RGB, compression='tiff_lzw'), os.close, []
+
+    def tried(descriptor):
+        try:
+            close(descriptor)
+        except OSError as e:
+            failed.append(e)
+            raise
+
+    monkeypatch.setattr(os, 'close', tried)
+    assert np.array_equal(images.read_rgb(path), RGB)
+    assert failed == []
+
+
 @pytest.mark.parametrize('colour_type, channels', [(0, 1), (2, 3), (4, 2), (6, 4)])
 def test_a_png_of_16_bits_is_refused_by_name(tmp_path, colour_type, channels):
     path = tmp_path / 'deep.png'
@@ -165,6 +267,15 @@ def test_the_images_of_a_folder_are_listed_by_name_whatever_the_case_of_the_exte
     assert images.image_files(str(tmp_path)) == [str(tmp_path / name) for name in wanted]
 
 
+def test_the_other_files_of_a_folder_are_listed_by_name(tmp_path):
+    for name in ('b.txt', '.hidden', 'A.gif', '._a.png', 'a.png', 'c.TIF', 'png'):
+        (tmp_path / name).touch()
+    (tmp_path / 'folder').mkdir()
+    assert images.stray_files(str(tmp_path)) == ['._a.png', '.hidden', 'A.gif', 'b.txt', 'png']
+    with pytest.raises(images.ImageError, match='gone: No such file or directory'):
+        images.stray_files(str(tmp_path / 'gone'))
+
+
 def test_a_dangling_link_is_listed_so_that_reading_it_fails(tmp_path):
     (tmp_path / 'a.png').symlink_to(tmp_path / 'gone.png')
     (path,) = images.image_files(str(tmp_path))
@@ -186,6 +297,25 @@ def test_a_written_png_holds_the_same_pixels(tmp_path):
     images.write_png(path, RGB[::-1, 1:])      # a view: its memory is in another order
     assert np.array_equal(images.read_rgb(path), RGB[::-1, 1:])
     assert os.listdir(str(tmp_path)) == ['a.png']
+
+
+@pytest.mark.parametrize('alpha', [None, GREY])
+@pytest.mark.parametrize('grey', [False, True])
+def test_a_written_png_is_grey_and_transparent_where_that_is_asked_for(tmp_path, alpha, grey):
+    path, rgb = str(tmp_path / 'a.png'), np.dstack([GREY] * 3) if grey else RGB
+    images.write_png(path, rgb, alpha, grey)
+    with Image.open(path) as image:
+        assert image.mode == ('L' if grey else 'RGB') + ('' if alpha is None else 'A')
+    read = images.read(path)
+    assert np.array_equal(read.rgb, rgb)
+    assert np.array_equal(read.alpha, alpha) if alpha is not None else read.alpha is None
+    assert read.grey is grey
+
+
+def test_colours_that_are_written_grey_become_their_luma(tmp_path):
+    images.write_png(str(tmp_path / 'a.png'), RGB, grey=True)
+    expected = RGB.astype(float) @ [0.299, 0.587, 0.114]       # BT.601, as PNG readers have it
+    assert np.abs(images.read_rgb(str(tmp_path / 'a.png'))[..., 0] - expected).max() < 1
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -232,3 +362,82 @@ def test_another_type_or_shape_is_not_written(tmp_path, image, complaint):
     with pytest.raises(ValueError, match=complaint):
         images.write_png(str(tmp_path / 'a.png'), image)
     assert os.listdir(str(tmp_path)) == []
+
+
+# --- many images --------------------------------------------------------------------------------
+
+def unusable(item):
+    if item % 3 == 0:
+        raise images.ImageError(f'{item}: bad')
+    return 10 * item
+
+
+def test_the_results_of_many_come_in_their_order_with_the_faults_in_place():
+    results = images.for_each(unusable, range(1, 100), print, 'counting')
+    assert len(results) == 99
+    for item, result in zip(range(1, 100), results):
+        if item % 3:
+            assert result == 10 * item
+        else:
+            assert (type(result), str(result)) == (images.ImageError, f'{item}: bad')
+    assert images.for_each(unusable, [], print, 'counting') == []
+
+
+def test_many_are_done_at_once(monkeypatch):
+    monkeypatch.setattr(os, 'cpu_count', lambda: 3)
+    together = threading.Barrier(3)
+    assert sorted(images.for_each(lambda _: together.wait(timeout=60), 'abc', print, 'x')) == [
+        0, 1, 2]
+
+
+def test_an_error_that_is_no_images_own_goes_on():
+    def fails(item):
+        raise OSError(28, 'No space left on device')
+
+    with pytest.raises(OSError, match='No space left'):
+        images.for_each(fails, 'abc', print, 'writing')
+
+
+def test_long_work_tells_every_ten_seconds_how_far_it_is(monkeypatch):
+    now_s = iter(range(0, 1000, 4))     # the clock goes on by 4 s whenever it is looked at
+    monkeypatch.setattr(images, 'time', SimpleNamespace(monotonic=lambda: next(now_s)))
+    lines = []
+    images.for_each(str, range(8), lines.append, 'reading')
+    assert lines == ['reading: 3 of 8', 'reading: 6 of 8']
+
+
+def test_quick_work_tells_nothing():
+    lines = []
+    images.for_each(str, range(100), lines.append, 'reading')
+    assert lines == []
+
+
+@pytest.mark.parametrize('results, complaint', [
+    ([images.ImageError('a: bad')], 'an image cannot be used, mend or remove it: a: bad'),
+    ([1, images.ImageError('a: bad'), None], 'an image cannot be used, mend or remove it: a: bad'),
+    ([images.ImageError('a: bad'), 2, images.ImageError('b: worse')],
+     '2 images cannot be used; mend or remove them:\na: bad\nb: worse'),
+])
+def test_every_fault_among_the_results_is_named_at_once(results, complaint):
+    with pytest.raises(images.ImageError) as caught:
+        images.require_usable(results)
+    assert str(caught.value) == complaint
+
+
+def test_results_without_a_fault_are_usable():
+    images.require_usable([1, None, 'a', ValueError('of somebody else')])
+    images.require_usable([])
+
+
+def test_images_that_can_be_read_are_told_from_those_that_cannot(tmp_path):
+    good = save(tmp_path / 'good.png', RGB)
+    half = tmp_path / 'half.png'
+    half_of_a_file(half)
+    deep = tiff16(tmp_path / 'deep.tif')
+    images.require_readable([good, good], print)
+    images.require_readable([], print)
+    with pytest.raises(images.ImageError) as caught:
+        images.require_readable([str(half), good, deep], print)
+    heading, *lines = str(caught.value).split('\n')
+    assert heading == '2 images cannot be used; mend or remove them:'
+    assert [line.split(': ')[0] for line in lines] == [str(half), deep]

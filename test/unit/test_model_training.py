@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real trainings and evaluations of a tiny network, through the program's main.
+"""Real trainings of a tiny network, through the program's main.
 
 The numbers in brackets are those of the defects of ModelZoo's own RCAN that must not be ours.
 """
 
-import json
 import os
 import re
 import runpy
@@ -18,96 +17,18 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from model import (
-    checkpoint,
-    data,
-    degrade,
-    device,
-    evaluate,
-    images,
-    main,
-    metrics,
-    network,
-    recipe,
-    train,
-    upscale,
-)
+from model import checkpoint, data, device, evaluate, main, network, recipe, train
 from model.errors import RequestError, TrainError
 
 FROZEN = 1e-30      # a learning rate that changes no weight
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Work in a folder of our own with six images to train on and two to test with."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '3')
-    tiny.write('HR', **{f'{i:04d}': tiny.smooth(36, 40 + 2 * i, i) for i in range(6)})
-    tiny.write('val_HR', a=tiny.smooth(32, 36, 7), b=tiny.smooth(40, 28, 8))
-    return tmp_path
-
-
-@pytest.fixture
-def run(capsys):
-    """Run main with the tiny network's flags and these; return what it prints."""
-    def run(**flags):
-        with tf.Graph().as_default():
-            assert main.main(tiny.flags(**flags)) == 0
-        return capsys.readouterr().out
-    return run
-
-
-@pytest.fixture
-def program(monkeypatch, capsys):
-    """Run main.py as a program; return its status, output and errors."""
-    def program(**flags):
-        monkeypatch.setattr(sys, 'argv', ['main.py', *tiny.flags(**flags)])
-        monkeypatch.setattr(sys, 'path', ['model', *sys.path])
-        with tf.Graph().as_default(), pytest.raises(SystemExit) as ended:
-            runpy.run_path(main.__file__, run_name='__main__')
-        return (ended.value.code, *capsys.readouterr())
-    return program
+pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def stored(prefix):
     """All values of a checkpoint by name."""
     reader = tf.train.load_checkpoint(prefix)
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def make_checkpoint(prefix, values, **fields):
-    """Save the tiny network with these values, and zero where there is none."""
-    config = tiny.config(**fields)
-    with tf.Graph().as_default(), tf.Session() as session:
-        network.rcan(tf.zeros([1, 8, 8, 3]), config)
-        for variable in network.variables():
-            value = np.zeros(variable.shape.as_list(), np.float32)
-            for index, number in values.get(variable.op.name, {}).items():
-                value[index] = number
-            variable.load(value, session)
-        tf.train.Saver().save(session, prefix, write_meta_graph=False)
-    return prefix
-
-
-def nearest(scale=2, brighter=0):
-    """A checkpoint that makes every LR pixel `scale` pixels high and wide, in its own colour."""
-    features = tiny.NETWORK['n_feats']
-    return make_checkpoint('nearest', {
-        'conv_SF/filter': {(1, 1, c, c): 1 for c in range(3)},
-        'up_sample_conv00/filter': {(1, 1, c, place * features + c): 1
-                                    for c in range(3) for place in range(scale ** 2)},
-        'conv_rec/filter': {(1, 1, c, c): 1 for c in range(3)},
-        'conv_rec/bias': {(c,): brighter for c in range(3)}}, scale=scale)
-
-
-def events(text):
-    """The keys and contents of the MLPerf lines."""
-    lines = [json.loads(line) for line in re.findall('^:::MLLOG (.*)$', text, re.MULTILINE)]
-    return [(line['key'], line) for line in lines]
-
-
-def enlarge(image, scale=2):
-    return image.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 # --- the loop -----------------------------------------------------------------------------------
@@ -215,7 +136,7 @@ def test_only_every_log_freq_step_is_logged(run):
 
 
 def test_a_loss_that_is_no_number_ends_the_training_after_it_was_logged(program):
-    make_checkpoint('broken', {'conv_rec/bias': {(1,): np.nan}})
+    tiny.make_checkpoint('broken', {'conv_rec/bias': {(1,): np.nan}})
     code, out, err = program(fine_tuning=True, pre_trained_model='broken', log_freq=100)
     assert code == 1
     assert re.findall('^(?:Loss|Final).*', out, re.MULTILINE) == ['Loss : nan']
@@ -225,7 +146,7 @@ def test_a_loss_that_is_no_number_ends_the_training_after_it_was_logged(program)
 
 
 def test_an_infinite_loss_ends_the_training_too(run):
-    make_checkpoint('huge', {'conv_rec/bias': {(1,): 3e38, (2,): 3e38}})
+    tiny.make_checkpoint('huge', {'conv_rec/bias': {(1,): 3e38, (2,): 3e38}})
     with pytest.raises(TrainError, match='^the loss is inf at step 1: '):
         run(fine_tuning=True, pre_trained_model='huge')
 
@@ -234,10 +155,10 @@ def test_an_infinite_loss_ends_the_training_too(run):
 
 def test_the_log_marks_the_phases_in_their_order(run):
     text = run(max_step=2)
-    assert [key for key, _ in events(text)] == [
+    assert [key for key, _ in tiny.events(text)] == [
         'init_start', 'config', 'init_stop', 'run_start', 'first_step_start', 'first_step_stop',
         'device', 'save_start', 'save_stop', 'input_wait', 'run_stop']
-    found = dict(events(text))
+    found = dict(tiny.events(text))
     assert found['device']['value'] == 'cpu'
     assert found['device']['metadata']['operations'] > 10
     assert found['run_stop']['metadata'] == {'status': 'success'}
@@ -245,7 +166,7 @@ def test_the_log_marks_the_phases_in_their_order(run):
 
 
 def test_the_log_says_what_was_trained_on_what(run):
-    said = dict(events(run(seed=5)))['config']['value']
+    said = dict(tiny.events(run(seed=5)))['config']['value']
     assert said['data'] == data.digest(data.load_pairs('HR', '', 2, '.cache'))
     assert {**said, **tiny.NETWORK} == said
     assert (said['seed'], said['scale'], said['device_kind'], said['tensorflow']) == (
@@ -254,7 +175,7 @@ def test_the_log_says_what_was_trained_on_what(run):
 
 def test_the_log_tells_how_long_the_steps_waited_for_their_batches(run):
     text = run(max_step=12, log_freq=5)
-    (waited,) = [line['value'] for key, line in events(text) if key == 'input_wait']
+    (waited,) = [line['value'] for key, line in tiny.events(text) if key == 'input_wait']
     assert isinstance(waited, float) and 0 <= waited < 5
 
 
@@ -393,7 +314,7 @@ def test_fine_tuning_without_the_tail_goes_from_scale_2_to_scale_3(run):
 ])
 def test_a_checkpoint_of_another_network_is_refused_with_both_sides_named(run, asked, saved,
                                                                           difference):
-    make_checkpoint('other', {}, **saved)
+    tiny.make_checkpoint('other', {}, **saved)
     with pytest.raises(RequestError) as refused:
         run(mode='test', pre_trained_model='other', **asked)
     assert str(refused.value) == (f'other is of another network than was asked for: {difference}, '
@@ -402,179 +323,10 @@ def test_a_checkpoint_of_another_network_is_refused_with_both_sides_named(run, a
 
 @pytest.mark.parametrize('prefix', ['none', 'ckpt', 'ckpt/m.index', 'ckpt/m.data-00000-of-00001'])
 def test_anything_but_a_checkpoints_prefix_is_refused(program, prefix):
-    make_checkpoint('ckpt/m', {})
+    tiny.make_checkpoint('ckpt/m', {})
     code, _, err = program(mode='test', pre_trained_model=prefix)
     assert (code, err) == (2, f'main.py: no checkpoint at {prefix}: give the prefix, without '
                               '.index or .data\n')
-
-
-# --- evaluation ---------------------------------------------------------------------------------
-
-def test_psnr_and_ssim_go_to_standard_output(run):  # (20, 21)
-    text = run(mode='test', pre_trained_model=nearest(brighter=3), test_set='ours')
-    expected, bicubic = [], []
-    for pair in data.load_pairs('val_HR', '', 2, '.cache'):
-        sr = np.clip(enlarge(np.asarray(pair.lr)).astype(int) + 3, 0, 255).astype(np.uint8)
-        expected.append((metrics.psnr_y(sr, pair.hr, 2), metrics.ssim_y(sr, pair.hr, 2)))
-        bicubic.append(metrics.psnr_y(degrade.upscale(np.asarray(pair.lr), 2), pair.hr, 2))
-    mean_db, mean_ssim = np.mean(expected, axis=0)
-    assert tiny.logged(text, 'Y_PSNR') == [
-        f'{psnr:.4f} SSIM : {ssim:.4f} {of}' for (psnr, ssim), of in
-        zip([*expected, (mean_db, mean_ssim)], ['a', 'b', 'ours (2 images)'])]
-    assert tiny.logged(text, 'Final PSNR') == [f'{mean_db:.4f}']
-    assert tiny.logged(text, 'Final gain over bicubic dB') == [f'{mean_db - np.mean(bicubic):.4f}']
-    found = dict(events(text))
-    assert found['eval_accuracy']['value'] == pytest.approx(mean_db)
-    assert found['eval_accuracy']['metadata'] == {'ssim': pytest.approx(mean_ssim), 'images': 2}
-    assert found['bicubic_psnr']['value'] == pytest.approx(np.mean(bicubic))
-    assert sorted(os.listdir('result')) == ['comparison.png', 'results.csv']
-
-
-def test_the_checkpoint_of_a_training_measures_as_it_did_in_the_training(run):
-    trained = run(max_step=4, model_save_freq=4, test_with_train=True)
-    tested = run(mode='test', pre_trained_model='model_dir/RCAN_X2_4_1_1-4')
-    assert len(tiny.logged(trained, 'Y_PSNR')) == 3
-    assert tiny.logged(trained, 'Y_PSNR') == tiny.logged(tested, 'Y_PSNR')
-
-
-def test_validation_during_the_training_writes_images_only_on_demand(run):
-    run(test_with_train=True)
-    assert not os.path.exists('result')
-    run(test_with_train=True, save_test_result=True)
-    assert sorted(os.listdir('result')) == ['aX2.png', 'bX2.png']
-
-
-def test_validation_during_the_training_changes_no_loss(run):
-    assert tiny.losses(run(max_step=4, model_save_freq=2, test_with_train=True)) == pytest.approx(
-        tiny.losses(run(max_step=4, model_save_freq=2)), rel=1e-4)
-
-
-def test_the_test_images_are_saved_on_demand_in_a_folder_that_is_made(run):  # (23)
-    run(mode='test', pre_trained_model=nearest(), save_test_result=True, result_path='deep/result')
-    assert sorted(os.listdir('deep/result')) == ['aX2.png', 'bX2.png', 'comparison.png',
-                                                 'results.csv']
-    for pair in data.load_pairs('val_HR', '', 2, '.cache'):
-        saved = images.read_rgb(f'deep/result/{pair.name}X2.png')
-        assert np.array_equal(saved, enlarge(np.asarray(pair.lr)))
-
-
-@pytest.mark.parametrize('in_memory', [True, False])
-def test_test_only_upscales_a_folder(run, in_memory):  # (22, 23)
-    small = {'wide': tiny.noise(9, 14, 1), 'high': tiny.noise(11, 5, 2)}
-    tiny.write('small', **small)
-    text = run(mode='test_only', pre_trained_model=nearest(), test_LR_path='small',
-               result_path='large/ones', in_memory=in_memory)
-    assert [line for line in text.splitlines() if '->' in line] == [
-        f'small/{name}.png -> large/ones/{name}X2.png' for name in ('high', 'wide')]
-    for name, image in small.items():
-        assert np.array_equal(images.read_rgb(f'large/ones/{name}X2.png'), enlarge(image))
-
-
-@pytest.mark.parametrize('flags', [{'self_ensemble': True}, {'chop_forward': True},
-                                   {'self_ensemble': True, 'chop_forward': True}])
-def test_ensemble_and_tiles_give_the_same_image_where_the_network_sees_one_pixel(run, flags):
-    tiny.write('small', a=tiny.noise(13, 17))
-    run(mode='test_only', pre_trained_model=nearest(), test_LR_path='small', chop_size=100,
-        chop_shave=2, **flags)
-    assert np.array_equal(images.read_rgb('result/aX2.png'), enlarge(tiny.noise(13, 17)))
-
-
-def test_one_graph_serves_images_of_every_size(run, monkeypatch):
-    tiny.write('small', a=tiny.noise(9, 14), b=tiny.noise(7, 7), c=tiny.noise(5, 20))
-    prefix, built, rcan = nearest(), [], network.rcan
-    monkeypatch.setattr(network, 'rcan', lambda lr, config: built.append(1) or rcan(lr, config))
-    run(mode='test_only', pre_trained_model=prefix, test_LR_path='small')
-    assert len(built) == 2      # one makes the variables, one takes the images
-
-
-# --- how an image goes through the network ------------------------------------------------------
-
-class Recorder:
-    """Upscales like a network that looks `reach` pixels around; keeps what it was given."""
-
-    def __init__(self, scale=2, reach=0):
-        self.scale, self.reach, self.seen = scale, reach, []
-
-    def __call__(self, lr):
-        self.seen.append(lr)
-        padded = np.pad(lr.astype(np.float32), ((self.reach,) * 2, (self.reach,) * 2, (0, 0)),
-                        mode='constant')
-        height, width = lr.shape[:2]
-        around = sum(padded[y:y + height, x:x + width] * (1 + y + 3 * x)
-                     for y in range(2 * self.reach + 1) for x in range(2 * self.reach + 1))
-        return enlarge(around, self.scale)
-
-
-def test_the_self_ensemble_has_eight_distinct_passes():  # (24)
-    lr, record = tiny.noise(6, 6), Recorder()
-    assert np.allclose(upscale.ensemble(record, lr), enlarge(lr))
-    assert [image.tobytes() for image in record.seen] == [
-        data.flip_rotate(lr, turn).tobytes() for turn in range(8)]
-    assert len({image.tobytes() for image in record.seen}) == 8
-
-
-def test_the_self_ensemble_is_the_mean_with_every_pass_turned_back():
-    def brighter_at_its_top_left(lr):
-        sr = enlarge(lr).astype(np.float32)
-        sr[0, 0] += 8
-        return sr
-
-    lr = tiny.noise(5, 7)
-    gained = upscale.ensemble(brighter_at_its_top_left, lr) - enlarge(lr)
-    expected = np.zeros((10, 14, 3))
-    for corner in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        expected[corner] = 2        # two of the eight passes have this corner at their top left
-    assert np.allclose(gained, expected)
-
-
-@pytest.mark.parametrize('flags, passes', [({}, 1), ({'self_ensemble': True}, 8),
-                                           ({'chop_forward': True}, 4),
-                                           ({'chop_forward': True, 'self_ensemble': True}, 32)])
-def test_as_many_passes_are_made_as_the_flags_ask_for(flags, passes):
-    record = Recorder()
-    config = tiny.config(chop_size=64, chop_shave=1, **flags)
-    sr = upscale.super_resolve(record, tiny.noise(12, 12), config)
-    assert len(record.seen) == passes
-    assert np.array_equal(sr, enlarge(tiny.noise(12, 12)))
-
-
-def test_the_result_is_rounded_and_clipped_to_bytes():
-    values = np.array([[[-7, 0.4, 0.6], [254.6, 255.4, 300]]], np.float32)
-    sr = upscale.super_resolve(lambda lr: values, np.zeros([1, 1, 3], np.uint8), tiny.config())
-    assert sr.dtype == np.uint8
-    assert sr.tolist() == [[[0, 0, 1], [255, 255, 255]]]
-
-
-@pytest.mark.parametrize('chop_size, chop_shave', [(300, 2), (300, 0), (25, 2), (49, 3), (1, 0),
-                                                   (40000, 10)])
-@pytest.mark.parametrize('height, width', [(12, 12), (1, 1), (1, 40), (40, 1), (31, 33), (64, 17),
-                                           (20, 21)])
-@pytest.mark.parametrize('scale', [2, 3])
-def test_tiles_with_overlap_equal_the_whole_image(height, width, chop_size, chop_shave, scale):
-    lr = tiny.noise(height, width)      # (26)
-    whole = Recorder(scale, reach=chop_shave)(lr)
-    record = Recorder(scale, reach=chop_shave)
-    config = tiny.config(scale=scale, chop_size=chop_size, chop_shave=chop_shave)
-    assert np.array_equal(upscale.tiled(record, lr, config), whole)
-    assert max(tile.shape[0] * tile.shape[1] for tile in record.seen) <= chop_size
-
-
-def test_an_image_that_fits_is_one_tile():
-    record = Recorder()
-    upscale.tiled(record, tiny.noise(12, 12), tiny.config(chop_size=300))      # (26)
-    assert [tile.shape for tile in record.seen] == [(12, 12, 3)]
-
-
-@pytest.mark.parametrize('height, width', [(40, 40), (22, 300), (300, 22)])
-def test_a_tile_that_cannot_hold_its_own_overlap_is_refused(height, width):  # (26)
-    record, lr = Recorder(), tiny.noise(height, width)
-    with pytest.raises(RequestError) as refused:
-        upscale.tiled(record, lr, tiny.config(chop_size=300, chop_shave=10))
-    assert str(refused.value) == ('chop_size 300 cannot hold one pixel with --chop_shave 10 around '
-                                  'it: raise chop_size to 441 or more')
-    assert record.seen == []
-    sr = upscale.tiled(record, lr, tiny.config(chop_size=441, chop_shave=10))
-    assert np.array_equal(sr, enlarge(lr))
 
 
 # --- the program --------------------------------------------------------------------------------
