@@ -170,9 +170,9 @@ def _tensorflow():
 
 def _ours(config, pairs):
     """Our training: its session and what makes a step, before the variables have values."""
+    tf = _tensorflow()
     from model import checkpoint, data, recipe
     from model.device import device
-    tf = _tensorflow()
     chosen = device(config)
     ready_s: Dict[int, float] = {}
     iterator = data.batches(pairs, config, ready_s)
@@ -196,9 +196,9 @@ def _begin_original(config, pairs):
 
     The session is a plain one with as many threads as ours.
     """
+    tf = _tensorflow()
     from model import data, original
     from model.device import device
-    tf = _tensorflow()
     graph = original.build(config)
     threads = device(config).session_config(config).intra_op_parallelism_threads
     session = tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=threads))
@@ -226,8 +226,8 @@ def _graph_ours() -> int:
 
 
 def _graph_original() -> int:
-    from model import original
     tf = _tensorflow()
+    from model import original
     original.build(TrainConfig())
     return len(tf.get_default_graph().get_operations())
 
@@ -330,12 +330,11 @@ def _pipeline() -> Dict[str, float]:
 def _tiles() -> float:
     """The largest memory in MB of this process, by the kernel's account."""
     import resource
-
-    from model import checkpoint, network, upscale
     tf = _tensorflow()
+    from model import checkpoint, network, upscale
+    from model.device import device
     config = TrainConfig(chop_forward=True)
     network.rcan(tf.placeholder(tf.float32, [1, 8, 8, 3]), config)
-    from model.device import device
     with tf.Session(config=device(config).session_config(config)) as session:
         checkpoint.load(session, network.initial_values(0))
         lr = np.random.RandomState(0).randint(0, 256, [700, 1020, 3], np.uint8)
