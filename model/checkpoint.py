@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from model import network
-from model.errors import RequestError
+from model.errors import RequestError, TrainError
 
 AVERAGE = '/ExponentialMovingAverage'   # TensorFlow's name for a variable's moving average
 NETWORK = ('scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio')    # fields of TrainConfig
@@ -38,10 +38,15 @@ def saver() -> Saver:
 def save(saver: Saver, session, config, step: int) -> str:
     """Write model_path/RCAN_X2_64_10_20-<step>, name it in TensorFlow's list, return that prefix.
 
-    SaveV2 gives its files their names when they are whole, the index last.
+    SaveV2 gives its files their names when they are whole, the index last.  Raises TrainError where
+    the disk refuses.
     """
     prefix = os.path.join(config.model_path, f'{config.model_name}-{step}')
-    session.run(saver.write, {saver.prefix: prefix})
+    try:
+        session.run(saver.write, {saver.prefix: prefix})
+    except tf.errors.OpError as e:
+        raise TrainError(f'cannot write the checkpoint {prefix}: {_first_line(e)}. Free some space '
+                         'or check the folder; --resume True goes on from the one before') from None
     kept = sorted(saved(config).items())
     tf.train.update_checkpoint_state(config.model_path, prefix, [path for _, path in kept])
     return prefix
@@ -133,8 +138,11 @@ def _read(prefix: str) -> Dict[str, np.ndarray]:
 
 
 def _damaged(prefix: str, error: Exception) -> RequestError:
-    return RequestError(f'{prefix} is damaged: {str(error).splitlines()[0][:200]}. Take another '
-                        'checkpoint')
+    return RequestError(f'{prefix} is damaged: {_first_line(error)}. Take another checkpoint')
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]
 
 
 def _require(prefix: str, stored: Dict[str, np.ndarray], wanted: Sequence[tf.Variable], why: str):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What TensorBoard shows.  Written from the host: a summary in the graph never leaves an NPU."""
 
+import os
+
 import tensorflow as tf
 
 
@@ -8,6 +10,8 @@ class Summary:
     """Writes scalars into a folder; without a folder it writes nothing."""
 
     def __init__(self, folder: str):
+        if folder:
+            os.makedirs(folder, exist_ok=True)      # TensorFlow's own complaint is a traceback
         self._writer = tf.summary.FileWriter(folder) if folder else None
 
     def __enter__(self):

@@ -9,34 +9,13 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from model import checkpoint, export, main, network, original
+from model import checkpoint, export, network, original
 from model.errors import RequestError
 
 LAST = 'model_dir/RCAN_X2_4_1_1-'
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Work in a folder of our own with images to train on and to test with."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '3')
-    tiny.write('HR', **{f'{i:04d}': tiny.smooth(36, 40 + 2 * i, i) for i in range(3)})
-    tiny.write('val_HR', a=tiny.smooth(32, 36, 7))
-
-
-@pytest.fixture
-def run(capsys):
-    """Run main with the tiny network's flags and these; return what it prints."""
-    def run(**flags):
-        with tf.Graph().as_default():
-            assert main.main(tiny.flags(**flags)) == 0
-        return capsys.readouterr().out
-    return run
-
-
-def stored(prefix):
-    reader = tf.train.load_checkpoint(prefix)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+pytestmark = pytest.mark.usefixtures('workplace')
 
 
 def same(values, others):
@@ -77,12 +56,12 @@ def test_a_checkpoint_of_ours_restores_in_the_original_whole(run, config):
         theirs.saver.restore(session, prefix)
         found = session.run(theirs.output, {theirs.lr: image})
         assert same({v.op.name: session.run(v) for v in tf.global_variables()},
-                    {name: value for name, value in stored(prefix).items()
+                    {name: value for name, value in tiny.stored(prefix).items()
                      if name != 'global_step'})
     with tf.Graph().as_default(), tf.Session() as session:
         lr = tf.placeholder(tf.float32, [1, 7, 9, 3])
         sr = network.rcan(lr, trained)
-        checkpoint.load(session, stored(prefix))
+        checkpoint.load(session, tiny.stored(prefix))
         assert np.allclose(session.run(sr, {lr: image}), found, atol=1e-3)
 
 
@@ -155,7 +134,7 @@ def test_a_training_that_goes_on_is_the_one_that_was_never_interrupted(run, reci
     assert tiny.losses(rest) == tiny.losses(whole)[4:]
     assert [line for line in rest.splitlines() if 'step completed' in line] == [
         '5 training step completed', '6 training step completed']
-    assert same(stored('model_dir/RCAN_X2_4_1_1-6'), stored('whole/RCAN_X2_4_1_1-6'))
+    assert same(tiny.stored('model_dir/RCAN_X2_4_1_1-6'), tiny.stored('whole/RCAN_X2_4_1_1-6'))
 
 
 def test_half_a_checkpoint_is_not_gone_on_from(run):
@@ -199,11 +178,21 @@ def test_a_fine_tuning_that_goes_on_does_not_begin_again(run):
     assert tiny.losses(rest) == tiny.losses(whole)[3:]
 
 
+def test_a_checkpoint_that_cannot_be_written_ends_the_training_in_one_line(program, workplace):
+    program(max_step=2)
+    os.mkdir(f'{LAST}4.data-00000-of-00001')     # what is to be written cannot get its name
+    code, _, err = program(max_step=4, resume=True)
+    assert code == 1
+    assert err.startswith(f'main.py: cannot write the checkpoint ./{LAST}4: ')
+    assert err.count('\n') == 1
+    assert 'going on after step 2' in program(max_step=3, resume=True)[1]
+
+
 # --- averages -----------------------------------------------------------------------------------
 
 def test_evaluation_and_fine_tuning_take_the_averages_where_there_are_some(run):
     run(max_step=6, ema_decay=0.9, learning_rate=0.01)
-    values = stored(f'{LAST}6')
+    values = tiny.stored(f'{LAST}6')
     config = tiny.config(mode='test', pre_trained_model=f'{LAST}6')
     with tf.Graph().as_default():
         network.rcan(tf.zeros([1, 6, 6, 3]), config)

@@ -48,6 +48,13 @@ def test_tensorboard_shows_what_the_log_says(capsys):
         [float(s.split()[0]) for s in ssim], abs=1e-3)
 
 
+def test_a_folder_that_cannot_be_made_is_named_in_one_line(program):
+    with open('a_file', 'wb'):
+        pass
+    code, _, err = program(summary_path='a_file/board')
+    assert (code, err) == (1, "main.py: [Errno 20] Not a directory: 'a_file/board'\n")
+
+
 def test_without_a_folder_nothing_is_written(tmp_path):
     with Summary('') as summary:
         summary.write(1, loss=2.0)

@@ -25,12 +25,6 @@ FROZEN = 1e-30      # a learning rate that changes no weight
 pytestmark = pytest.mark.usefixtures('workplace')
 
 
-def stored(prefix):
-    """All values of a checkpoint by name."""
-    reader = tf.train.load_checkpoint(prefix)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
 # --- the loop -----------------------------------------------------------------------------------
 
 def test_exactly_max_step_steps_are_trained(run):  # (18)
@@ -38,7 +32,7 @@ def test_exactly_max_step_steps_are_trained(run):  # (18)
     assert re.findall(r'^(\d+) training step completed$', text, re.MULTILINE) == [
         str(step) for step in range(1, 8)]
     assert len(tiny.losses(text)) == len(tiny.logged(text, 'Elpased time')) == 7
-    assert stored('model_dir/RCAN_X2_4_1_1-7')['global_step'] == 7
+    assert tiny.stored('model_dir/RCAN_X2_4_1_1-7')['global_step'] == 7
 
 
 def test_fewer_images_than_the_batch_train(run):  # (19)
@@ -82,7 +76,7 @@ def test_every_weight_is_trained(run):
 
 def stored_after(run, **flags):
     (prefix,) = tiny.logged(run(**flags), 'Final checkpoint')
-    return stored(f'model_dir/{prefix}')
+    return tiny.stored(f'model_dir/{prefix}')
 
 
 def test_two_runs_with_the_same_seed_see_the_same_losses(run):  # (31)

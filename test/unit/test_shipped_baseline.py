@@ -18,5 +18,6 @@ def test_it_is_of_the_preset_and_the_photographs_that_ship(tmp_path):
 
 def test_it_holds_ten_seeds_or_more_all_clearly_better_than_bicubic():
     baseline, = (b for b in load_all() if b.match['preset'] == 'smoke' and b.metric == PSNR)
-    assert len(set(baseline.values)) >= 10
+    # Two PSNRs may agree in four decimals; two seeds' losses do not.
+    assert len(baseline.values) == len(set(map(tuple, baseline.losses))) >= 10
     assert min(baseline.values) > 31.537 + 0.5

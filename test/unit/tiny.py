@@ -105,6 +105,12 @@ def losses(text):
     return [float(loss) for loss in logged(text, 'Loss')]
 
 
+def stored(prefix):
+    """All values of a checkpoint by name."""
+    reader = tf.train.load_checkpoint(prefix)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
 def events(text):
     """The keys and contents of the MLPerf lines."""
     lines = [json.loads(line) for line in re.findall('^:::MLLOG (.*)$', text, re.MULTILINE)]
