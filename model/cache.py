@@ -38,11 +38,9 @@ class Stored:
         """uint8 [count, w, 3], which hold until the buffer, uint8 [n], is used again."""
         width = self.shape[1]
         pixels = buffer[:count * width * 3]
-        file = os.open(self.path, os.O_RDONLY)
-        try:
-            read = os.preadv(file, [pixels], self._offset + top * width * 3)
-        finally:
-            os.close(file)
+        with open(self.path, 'rb', buffering=0) as f:
+            f.seek(self._offset + top * width * 3)
+            read = f.readinto(pixels)
         if read != pixels.nbytes:
             raise images.ImageError(f'{self.path} has become shorter: has somebody emptied the '
                                     'cache during the training? Repeat the command')
@@ -65,8 +63,7 @@ def _stored(path: str, folder: str, log: Callable[[str], None]) -> Stored:
         if _digest_of_file(file) == digest:
             return Stored(file, digest)
         log(f'{file} is damaged: {path} is decoded anew')
-        os.remove(file)
-    return _decode(path, prefix)
+    return _decode(path, prefix)    # the same pixels, so in place of a damaged file
 
 
 def _decode(path: str, prefix: str) -> Stored:

@@ -59,6 +59,18 @@ def saved(config) -> Dict[int, str]:
     return {int(p[len(start):]): p for p in prefixes if p[len(start):].isdigit()}
 
 
+def newest(config) -> int:
+    """The step of the checkpoint of this network that was written last; 0 where there is none.
+
+    An earlier training may have left later steps in the same folder.
+    """
+    steps = {prefix: step for step, prefix in saved(config).items()}
+    state = tf.train.get_checkpoint_state(config.model_path)
+    last = os.path.join(config.model_path, os.path.basename(state.model_checkpoint_path)
+                        ) if state else ''
+    return steps.get(last, max(steps.values(), default=0))
+
+
 def load(session, values: Dict[str, np.ndarray]):
     """Give every variable its value by name, and the others their own initial value."""
     variables = tf.global_variables()
@@ -70,7 +82,7 @@ def training_values(prefix: str) -> Dict[str, np.ndarray]:
     """All that a training goes on from; raises RequestError where this one needs something else."""
     stored = _read(prefix)
     _require(prefix, stored, tf.global_variables(),
-             'It was trained with other flags (--optimizer, --ema_decay)')
+             'It was trained with other flags (--optimizer, --ema_decay, --loss_scale)')
     return stored
 
 
@@ -103,7 +115,7 @@ def network_in(prefix: str) -> Dict[str, int]:
     The reference's checkpoints tell as much as ours.  Raises RequestError where it is no RCAN.
     """
     shapes = _open(prefix).get_variable_to_shape_map()
-    blocks = [match.groups() for match in (re.match(r'RG(\d\d)_(\d\d)_RCAB_conv1/filter$', name)
+    blocks = [match.groups() for match in (re.match(r'RG(\d+)_(\d+)_RCAB_conv1/filter$', name)
                                            for name in shapes) if match]
     try:
         kernel_size, _, _, n_feats = shapes['conv_SF/filter']

@@ -45,7 +45,7 @@ class TrainConfig:
     test_LR_path: str = ''
     test_set: str = 'benchmark'    # its name; several, Set5,B100, with {set} in the paths above
     patch_size: int = 48           # LR pixels
-    in_memory: bool = False        # True: all decoded images in RAM; False: mapped from the cache
+    in_memory: bool = False        # True: all decoded images in RAM; False: read from the cache
     cache_path: str = '.cache'     # decoded images and LR images that we made
     # network
     channel: int = 3
@@ -152,6 +152,8 @@ class TrainConfig:
             # Between two calls the host sees no step; a frequency above max_step asks for none.
             _check(value % loop == 0 or value > self.max_step,
                    f'{name} ({value}) must be a multiple of iterations_per_loop ({loop})')
+        _check(self.load_tail_part or self.fine_tuning,
+               'load_tail_part False is for --fine_tuning True: only that needs no tail')
         needs_model = self.fine_tuning or self.mode != 'train'
         _check(bool(self.pre_trained_model) == needs_model,
                'pre_trained_model is missing: give the prefix of a checkpoint' if needs_model else

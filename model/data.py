@@ -63,7 +63,7 @@ def load_pairs(hr_folder: str, lr_folder: str, scale: int, cache_path: str,
 def digest(pairs: Sequence[Pair]) -> str:
     """A short name of the data: equal only where all names and pixels are equal."""
     listing = ' '.join(f'{pair.name} {pair.digest}' for pair in pairs)
-    return hashlib.sha256(listing.encode()).hexdigest()[:16]
+    return hashlib.sha256(listing.encode('utf-8', 'surrogateescape')).hexdigest()[:16]
 
 
 def require_measurable(pairs: Sequence[Pair], scale: int):

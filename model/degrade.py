@@ -25,10 +25,9 @@ import numpy as np
 from PIL import Image
 
 from model import images
-from model.config import Parser
+from model.config import SCALES, Parser
 from model.errors import RequestError
 
-SCALES = (2, 3, 4, 8)             # where equality with MATLAB is tested
 BORDERS = ('symmetric', 'edge')   # DIV2K's; that of RCAN's and SelfExSR's test sets
 MARGIN = 4                        # low-resolution pixels of padding; the kernel reaches 2
 RECIPE = 'MATLAB bicubic 3'       # change it whenever the same files give other LR images

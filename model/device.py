@@ -14,6 +14,7 @@ from typing import Callable, NamedTuple
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
+from model.config import changed
 from model.errors import RequestError, TrainError
 
 # On a CPU or a GPU these change nothing, so they are no lie there.
@@ -56,7 +57,7 @@ def device(config) -> Device:
         _import_npu_bridge()
     else:
         _refuse_npu_features(config)
-    if chosen.kind == 'gpu' and not tf.test.is_gpu_available():
+    if chosen.kind == 'gpu' and not tf.config.experimental.list_physical_devices('GPU'):
         raise RequestError('--device_kind gpu, but TensorFlow finds no GPU: check nvidia-smi, CUDA '
                            '10.0 and cuDNN 7, or use --device_kind cpu')
     return chosen
@@ -186,9 +187,7 @@ def _reason(said: str) -> str:
 
 
 def _refuse_npu_features(config):
-    # A dataclass keeps its defaults on the class.
-    asked = [f'--{name}' for name in NPU_ONLY
-             if getattr(config, name) != getattr(type(config), name)]
+    asked = [f'--{name}' for name in changed(config, NPU_ONLY)]
     if config.loss_scale and config.device_kind != 'gpu':
         asked.append('--loss_scale')
     if config.precision_mode not in FLOAT32_MODES and not _mixes_on_gpu(config):

@@ -48,7 +48,8 @@ def test_only(config, files: Sequence[str], log):
             alpha = image.alpha
             if alpha is not None:
                 alpha = degrade.upscale(np.stack([alpha] * 3, axis=-1), config.scale)[..., 0]
-            written = os.path.join(config.result_path, result_name(path, config))
+            stem = os.path.splitext(os.path.basename(path))[0]
+            written = os.path.join(config.result_path, result_name(stem, config))
             images.write_png(written, super_resolve(upscale, image.rgb, config), alpha, image.grey)
             log(f'{path} -> {written}')
 
@@ -80,9 +81,9 @@ def measure(upscale: Forward, test_set: str, pairs: Sequence[data.Pair], config,
     return [*scores, mean]
 
 
-def result_name(path: str, config) -> str:
-    """What the upscaled image of a file is called, as the reference calls it."""
-    return f'{os.path.splitext(os.path.basename(path))[0]}X{config.scale}.png'
+def result_name(name: str, config) -> str:
+    """The file of an upscaled image, as the reference calls it; name is without extension."""
+    return f'{name}X{config.scale}.png'
 
 
 def _quality(image: np.ndarray, hr: np.ndarray, scale: int):

@@ -67,20 +67,21 @@ def learning_rate(config, step):
 
 def _optimizer(config, step):
     rate = learning_rate(config, step)
-    return Lamb(rate, step) if config.optimizer == 'lamb' else tf.train.AdamOptimizer(rate)
+    return Lamb(rate) if config.optimizer == 'lamb' else tf.train.AdamOptimizer(rate)
 
 
 class Lamb(tf.train.Optimizer):
     """Adam with steps as long as a layer's weights are (arXiv 1904.00962, algorithm 2).
 
-    Without weight decay, as Revisiting RCAN uses it.
+    Without weight decay, as Revisiting RCAN uses it; then the length of the update cancels, and the
+    averages need no correction of their start at zero.
     """
 
     BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-6
 
-    def __init__(self, rate, step):
+    def __init__(self, rate):
         super().__init__(use_locking=False, name='Lamb')
-        self._rate, self._step = rate, step
+        self._rate = rate
 
     def _create_slots(self, var_list):
         for variable in var_list:
@@ -96,10 +97,9 @@ class Lamb(tf.train.Optimizer):
         return tf.assign_sub(var, self._rate * trust * update)
 
     def _moved(self, var, name, value, beta):
-        """Move the average towards the value; return it without its start at zero."""
-        moved = self.get_slot(var, name)
-        moved = tf.assign(moved, beta * moved + (1 - beta) * value)
-        return moved / (1 - beta ** tf.cast(self._step + 1, tf.float32))
+        """Move an average towards the value, and return it."""
+        average = self.get_slot(var, name)
+        return tf.assign(average, beta * average + (1 - beta) * value)
 
 
 def _accumulated(gradients, parts: int):

@@ -3,6 +3,7 @@
 
 import math
 import time
+from array import array
 from typing import Callable
 
 import numpy as np
@@ -33,10 +34,11 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
         ops = ops._replace(step=chosen.sink(session, ops.step, config))
         forward = (upscale.forward(session, config, ops.average) if config.test_with_train
                    else None)
-        calls = []  # (loss, seconds a step) of every call of the device
+        losses, step_seconds = array('d'), array('d')   # of every call of the device
 
         def on_call(step, loss, step_s):
-            calls.append((loss, step_s))
+            losses.append(loss)
+            step_seconds.append(step_s)
             if step % config.log_freq == 0 or not math.isfinite(loss):
                 log(progress.step_lines(step, loss, step_s))
                 summary.write(step, loss=loss, images_per_s=config.batch_size / step_s)
@@ -57,7 +59,6 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
         waited_s = _loop(session, ops, config, done + config.iterations_per_loop, on_call, ready_s)
         log(progress.event('input_wait', round(waited_s, 6)))
         log(progress.stop('run', status='success'))
-    losses, step_seconds = zip(*calls)
     log(progress.training_lines(step_seconds, config.batch_size, losses[-1],
                                 f'{config.model_name}-{config.max_step}',
                                 config.iterations_per_loop))
@@ -67,10 +68,10 @@ def _steps_done(config, log) -> int:
     """The step that a training goes on after, which is 0 for a new one."""
     if not config.resume:
         return 0
-    done = max(checkpoint.saved(config), default=0)
+    done = checkpoint.newest(config)
     if done >= config.max_step:
         raise RequestError(f'{checkpoint.saved(config)[done]} has all {config.max_step} steps '
-                           'already: raise --max_step to train on')
+                           'already: raise --max_step to train on, or measure it (--mode test)')
     if (config.max_step - done) % config.iterations_per_loop:
         raise RequestError(f'the {config.max_step - done} steps after step {done} are no multiple '
                            f'of --iterations_per_loop {config.iterations_per_loop}')
@@ -134,6 +135,10 @@ def _loop(session, ops, config, done: int, on_call, ready_s) -> float:
 
 def _call(session, ops, config, **options) -> float:
     """Make one step, or as many as the device makes at once; return the (last) step's loss."""
-    losses = [session.run([ops.add, ops.loss])[1] for _ in range(config.accumulate - 1)]
-    losses.append(session.run([ops.step, ops.loss], **options)[1])
+    try:
+        losses = [session.run([ops.add, ops.loss])[1] for _ in range(config.accumulate - 1)]
+        losses.append(session.run([ops.step, ops.loss], **options)[1])
+    except tf.errors.OpError as e:
+        said = [line for line in str(e).splitlines() if 'Error: ' in line or line == str(e)]
+        raise TrainError(f'a step failed: {(said or str(e).splitlines())[0].strip()}') from e
     return float(np.mean(losses))

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One image through the network: whole or in tiles, once or as an ensemble of eight."""
 
-import math
-from typing import Callable, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -59,15 +58,10 @@ def forward(session, config,
 def super_resolve(upscale: Forward, lr: np.ndarray, config) -> np.ndarray:
     """uint8 [h, w, 3] -> uint8 [s*h, s*w, 3], as the flags ask for: in tiles, as an ensemble."""
     def once(image):
-        return ensemble(upscale, image) if config.self_ensemble else upscale(image)
+        sr = ensemble(upscale, image) if config.self_ensemble else upscale(image)
+        return np.clip(np.rint(sr), 0, 255).astype(np.uint8)
 
-    # The ensemble is of each tile, and bytes are made row by row: what is as large as the result
-    # in float32 is there once.
-    sr = tiled(once, lr, config) if config.chop_forward else once(lr)
-    result = np.empty(sr.shape, np.uint8)
-    for row, values in zip(result, sr):
-        row[:] = np.clip(np.rint(values), 0, 255)
-    return result
+    return tiled(once, lr, config) if config.chop_forward else once(lr)
 
 
 def ensemble(upscale: Forward, lr: np.ndarray) -> np.ndarray:
@@ -79,42 +73,28 @@ def ensemble(upscale: Forward, lr: np.ndarray) -> np.ndarray:
     return total / 8
 
 
-def tiled(upscale: Forward, lr: np.ndarray, config) -> np.ndarray:
-    """Upscale in tiles of one size: at most chop_size LR pixels, of which those within chop_shave
-    of an edge inside the image only serve the others.
+def tiled(upscale: Callable, lr: np.ndarray, config) -> np.ndarray:
+    """What upscale makes of an image, uint8 [h, w, 3] -> [s*h, s*w, 3], put together from tiles.
 
-    Channel attention pools over what it sees, so the result is close to, not equal to, the
-    whole image's.
+    All are of one size, whatever the image's, because a device may compile for each: squares of at
+    most chop_size LR pixels, of which those within chop_shave of an edge inside the image only
+    serve the others.  Channel attention pools over what it sees, so the result is close to, not
+    equal to, the whole image's.
     """
     height, width = lr.shape[:2]
-    shave, scale = config.chop_shave, config.scale
-    step_y, step_x = _steps(height, width, config)
-    tile_h, tile_w = min(step_y + 2 * shave, height), min(step_x + 2 * shave, width)
-    sr = np.empty([height * scale, width * scale, 3], np.float32)
-    for y in range(0, height, step_y):
-        for x in range(0, width, step_x):
-            top, left = (min(max(y - shave, 0), height - tile_h),
-                         min(max(x - shave, 0), width - tile_w))
-            bottom, right = min(y + step_y, height), min(x + step_x, width)
-            part = upscale(np.ascontiguousarray(lr[top:top + tile_h, left:left + tile_w]))
-            sr[y * scale:bottom * scale, x * scale:right * scale] = part[
-                (y - top) * scale:(bottom - top) * scale,
-                (x - left) * scale:(right - left) * scale]
+    shave, scale, side = config.chop_shave, config.scale, int(config.chop_size ** 0.5)
+    step = side - 2 * shave     # 1 at least (config.py)
+    tile_h, tile_w = min(side, height), min(side, width)
+    sr = np.empty([height * scale, width * scale, 3], np.uint8)
+    for y in _starts(height, tile_h, step):
+        for x in _starts(width, tile_w, step):
+            part = upscale(np.ascontiguousarray(lr[y:y + tile_h, x:x + tile_w]))
+            top, left = (shave if start else 0 for start in (y, x))
+            sr[(y + top) * scale:(y + tile_h) * scale, (x + left) * scale:(x + tile_w) * scale] = (
+                part[top * scale:, left * scale:])
     return sr
 
 
-def _steps(height: int, width: int, config) -> Tuple[int, int]:
-    """LR pixels from a tile to the next: the longer side is cut until a tile fits chop_size.
-
-    It does at last: chop_size holds a pixel with its shave around it (config.py).
-    """
-    shave, rows, columns = config.chop_shave, 1, 1
-    while True:
-        step_y, step_x = math.ceil(height / rows), math.ceil(width / columns)
-        if (min(step_y + 2 * shave, height) * min(step_x + 2 * shave, width)
-                <= config.chop_size):
-            return step_y, step_x
-        if step_y >= step_x:
-            rows += 1
-        else:
-            columns += 1
+def _starts(length: int, tile: int, step: int) -> List[int]:
+    """Where the tiles of a side begin; the last ends with it."""
+    return [*range(0, length - tile, step), length - tile]

@@ -9,7 +9,7 @@ main_1p() {
   local suffix="$1" max_step="$2"
   shift 2
   local preset='' data_path='' batch_size=16 scale=2 steps_a_call=1 resume='' modeldir='' model_dir
-  local -a flags=()
+  local -a flags=() device_flags=()
   parse_args "$@"
   use_environment "$@"
   set_defaults
@@ -26,8 +26,8 @@ main_1p() {
 }
 
 # parse_args ARG...: set the caller's preset, data_path, batch_size, scale, max_step, steps_a_call,
-# resume and modeldir; collect in flags what goes to the training as it is.  Refuses what it does
-# not know.
+# resume and modeldir; collect in flags what goes to the training as it is, in device_flags what the
+# evaluation needs as well.  Refuses what it does not know.
 parse_args() {
   local arg
   for arg in "$@"; do
@@ -43,9 +43,10 @@ parse_args() {
       --iterations_per_loop=?*) steps_a_call="${arg#*=}"; flags+=("${arg}") ;;
       --learning_rate=?* | --optimizer=?* | --lr_schedule=?* | --warmup_step=?* | \
         --accumulate=?* | --ema_decay=?* | --patch_size=?* | --seed=?* | --summary_path=?* | \
-        --loss_scale=?* | --mix_compile_mode=?* | --op_compiler_cache_dir=?* | --profiling=?* | \
-        --over_dump=?* | --data_dump_flag=?* | --data_dump_step=?*) flags+=("${arg}") ;;
-      --precision_mode=*) flags+=("${arg}") ;;   # empty: the device's own default
+        --loss_scale=?* | --profiling=?* | --over_dump=?* | --data_dump_flag=?* | \
+        --data_dump_step=?*) flags+=("${arg}") ;;
+      --mix_compile_mode=?* | --op_compiler_cache_dir=?*) device_flags+=("${arg}") ;;
+      --precision_mode=*) device_flags+=("${arg}") ;;   # empty: the device's own default
       -h | --help)       usage; exit 0 ;;
       *)                 die 2 "unknown or empty argument '${arg}': flags are --name=value, --help lists them" ;;
     esac
@@ -93,15 +94,17 @@ train() {
     [[ ! -e "${out}/failed_start.log" ]] || echo " and in ${out}/failed_start.log; earlier results are untouched")"
 }
 
-# evaluate: measure the checkpoint that the training has just written.
+# evaluate: measure the checkpoint that the training has just written; on an NPU, which compiles for
+# every size of image, in tiles.
 evaluate() {
-  local status=0 checkpoint
+  local status=0 checkpoint tiles=False
+  [[ "${RCAN_DEVICE_KIND}" != npu ]] || tiles=True
   checkpoint="$(value 'Final checkpoint')"
   run_model --mode=test \
     "--pre_trained_model=${model_dir}/${checkpoint}" \
     "--test_GT_path=${data_path}/DIV2K_valid_HR" \
     "--test_LR_path=$(lr_folder valid)" \
-    --test_set=DIV2K_valid "--result_path=${out}/result" |
+    --test_set=DIV2K_valid "--chop_forward=${tiles}" "--result_path=${out}/result" |
     tee -a "${log}" || status=$?
   (( status == 0 )) || die "${status}" "the evaluation failed with status ${status}; see ${log}"
 }
@@ -109,7 +112,8 @@ evaluate() {
 # run_model FLAG...: the flags that training and evaluation share, then these.
 run_model() {
   python3 -u "${ROOT}/model/main.py" "--preset=${preset}" "--batch_size=${batch_size}" "--scale=${scale}" \
-    "--device_kind=${RCAN_DEVICE_KIND}" "--cache_path=${ROOT}/.cache" "$@" 2>&1
+    "--device_kind=${RCAN_DEVICE_KIND}" "--cache_path=${ROOT}/.cache" \
+    ${device_flags[@]+"${device_flags[@]}"} "$@" 2>&1
 }
 
 # keep_log: copy standard input to standard output and, once the run has begun well, to the log.

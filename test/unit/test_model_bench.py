@@ -5,13 +5,12 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
 
 from model import bench, checkpoint, network, original
-from model.errors import RequestError
+from model.errors import ModelError, RequestError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -67,19 +66,19 @@ def test_the_pipeline_is_measured_from_a_cache_that_is_removed(monkeypatch, tmp_
     assert os.listdir(str(tmp_path / 'cache')) == []
 
 
-def test_the_memory_of_tiles_is_that_of_the_paper_network_in_tiles(monkeypatch):
+def test_the_memory_of_tiles_is_that_of_measuring_with_the_paper_network_in_tiles(monkeypatch):
     seen = []
 
-    def resolve(forward, lr, config):
-        seen.append((lr.shape, config.chop_forward, config.n_RG * config.n_RCAB, config.n_feats))
-        return np.zeros([1400, 2040, 3], np.uint8)
+    def measure(forward, test_set, pairs, config, log):
+        seen.append(([(p.lr.shape, p.hr.shape) for p in pairs], config.chop_forward,
+                     config.n_RG * config.n_RCAB, config.n_feats))
 
-    monkeypatch.setattr('model.upscale.super_resolve', resolve)
+    monkeypatch.setattr('model.evaluate.measure', measure)
     monkeypatch.setattr('model.upscale.forward', lambda session, config: None)
     monkeypatch.setattr(checkpoint, 'load', lambda session, values: None)
     with tf.Graph().as_default():
         assert bench._tiles() > 10
-    assert seen == [((700, 1020, 3), True, 200, 64)]
+    assert seen == [([((700, 1020, 3), (1400, 2040, 3))], True, 200, 64)]
 
 
 @pytest.mark.parametrize('operations, reached, status', [(41000, 'NO', 1), (9, 'yes', 0)])
@@ -124,7 +123,18 @@ def test_an_unknown_row_is_refused_in_one_line():
     assert done.stderr.startswith('bench: no row nonsense') and done.stderr.count('\n') == 1
 
 
-def test_a_row_is_measured_in_the_environment_of_a_training():
-    done = subprocess.run([sys.executable, '-m', 'model.bench', 'usage'], cwd=ROOT,
-                          capture_output=True, text=True)
-    assert '| model/main.py --help' in done.stdout, done.stderr
+def test_what_is_measured_has_the_environment_of_a_training(monkeypatch):
+    monkeypatch.delenv('MALLOC_ARENA_MAX', raising=False)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')
+    code = 'import os; print(os.environ["MALLOC_ARENA_MAX"] + os.environ["CUDA_VISIBLE_DEVICES"])'
+    assert bench._run(sys.executable, '-c', code) == '1\n'
+
+
+def test_a_row_that_cannot_be_measured_ends_with_3_and_loses_no_other():
+    code = ('import sys; from model import bench\n'
+            'bench.BENCHMARKS["speed"] = lambda: bench._run(sys.executable, "-c", "1 / 0")\n'
+            'bench.main(["usage", "speed"])')
+    with pytest.raises(ModelError, match=r'-c 1 / 0 failed \(1\): its words are above'):
+        bench._run(sys.executable, '-c', '1 / 0')
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert '| model/main.py --help' in done.stdout and 'ModelError' in done.stderr

@@ -7,7 +7,6 @@ The numbers in brackets are those of the defects of ModelZoo's own RCAN that mus
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,6 +109,22 @@ def test_a_damaged_file_is_told_and_decoded_anew(here, decoded, damage):
                      f'{"LR" if "x2" in decoded[0] else "HR"}/{decoded[0]} is decoded anew']
 
 
+def test_a_damaged_file_that_another_run_mends_meanwhile_is_no_failure(here, monkeypatch):
+    load()
+    with open(files()[0], 'r+b') as f:
+        f.truncate(90)
+    read_rgb = images.read_rgb
+
+    def mended_first(path):
+        monkeypatch.setattr(images, 'read_rgb', read_rgb)
+        load()      # the other run, which is done before this one has decoded
+        return read_rgb(path)
+
+    monkeypatch.setattr(images, 'read_rgb', mended_first)
+    assert np.array_equal(load()[0].lr, tiny.noise(9, 8, 1))
+    assert len(files()) == 4
+
+
 # --- never half of it, whoever else is at work --------------------------------------------------
 
 def test_a_write_that_fails_leaves_nothing(here, monkeypatch):
@@ -203,11 +218,12 @@ def test_a_file_that_has_become_shorter_meanwhile_is_an_error_and_no_grey_patch(
 # --- what people see ----------------------------------------------------------------------------
 
 def test_decoding_tells_how_far_it_is(here, monkeypatch):
-    clock = iter(range(0, 1000, 4))
-    monkeypatch.setattr(images, 'time', SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(images, 'PROGRESS_S', 0)
     notes = []
-    images.for_each(str, list(range(6)), notes.append, 'decoding')
-    assert notes == ['decoding: 3 of 6', 'decoding: 6 of 6']
+    load(notes.append)
+    folder = os.path.join('.cache', 'decoded')
+    assert [note for note in notes if 'decoding' in note] == [
+        f'decoding images into {folder}, once: {number} of 4' for number in (1, 2, 3, 4)]
 
 
 def test_files_that_are_no_images_are_left_out_with_a_note(here):

@@ -144,6 +144,15 @@ def test_half_a_checkpoint_is_not_gone_on_from(run):
     assert 'going on after step 2 ' in run(max_step=4, resume=True)
 
 
+def test_a_training_goes_on_from_what_was_written_last_not_from_an_older_ones_later_steps(run):
+    run(max_step=9, model_save_freq=3, learning_rate=0.01)      # another training, to its end
+    whole = run(max_step=6, model_path='whole')
+    run(max_step=4)
+    rest = run(max_step=6, resume=True)
+    assert 'going on after step 4 ' in rest
+    assert tiny.losses(rest) == tiny.losses(whole)[4:]
+
+
 def test_a_training_with_nothing_to_go_on_from_begins(run):
     text = run(resume=True)
     assert 'no checkpoint of RCAN_X2_4_1_1 in ./model_dir: from the beginning' in text

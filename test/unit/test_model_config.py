@@ -39,6 +39,7 @@ BOOLEANS = sorted(f.name for f in dataclasses.fields(TrainConfig) if f.type is b
 # What must stand beside a flag for it to make sense.
 COMPANIONS = {'pre_trained_model': ['--fine_tuning', 'True'],
               'fine_tuning': ['--pre_trained_model', 'p'],
+              'load_tail_part': ['--fine_tuning', 'True', '--pre_trained_model', 'p'],
               'mode': ['--pre_trained_model', 'p']}
 
 
@@ -89,7 +90,7 @@ def test_a_flag_with_the_papers_value_goes_before_the_preset_too():
 
 @pytest.mark.parametrize('text, value', [('True', True), ('true', True), ('False', False),
                                          ('false', False)])
-@pytest.mark.parametrize('name', ['in_memory', 'load_tail_part'])
+@pytest.mark.parametrize('name', ['in_memory', 'self_ensemble'])
 def test_a_boolean_is_true_or_false(name, text, value):
     assert getattr(from_args([f'--{name}', text]), name) is value
 
@@ -175,6 +176,8 @@ def test_a_scale_that_the_network_cannot_do_is_refused(scale):  # (25)
     ('--decay_rate=1.1', 'decay_rate must be above 0 and at most 1, not 1.1'),
     ('--seed=-1', 'seed must be from 0 to 2^32 - 1, not -1'),
     ('--seed=4294967296', 'seed must be from 0 to 2^32 - 1, not 4294967296'),
+    ('--load_tail_part=False', 'load_tail_part False is for --fine_tuning True: only that needs '
+     'no tail'),
     ('--chop_shave=-1', 'chop_shave must be 0 or more, not -1'),
     ('--chop_size=440', 'chop_size must be 441 or more with chop_shave 10, not 440: a tile '
      'holds its overlap'),

@@ -83,7 +83,7 @@ def bridge(fresh):
 @pytest.fixture
 def gpu(monkeypatch):
     """TensorFlow says that it has a GPU."""
-    monkeypatch.setattr(tf.test, 'is_gpu_available', lambda: True)
+    monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: [kind])
 
 
 @pytest.fixture
@@ -541,7 +541,7 @@ def test_a_precision_that_changes_nothing_is_allowed_everywhere(mode):
 # --- GPU and CPU --------------------------------------------------------------------------------
 
 def test_a_gpu_that_tensorflow_does_not_find_is_refused(monkeypatch):
-    monkeypatch.setattr(tf.test, 'is_gpu_available', lambda: False)
+    monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: [])
     with pytest.raises(RequestError, match='^--device_kind gpu, but TensorFlow finds no GPU: '):
         device.device(tiny.config(device_kind='gpu'))
 

@@ -216,6 +216,13 @@ def test_without_an_lr_folder_every_sets_lr_images_are_made(run, bench):
                           *expected_scores('B100', 'bench/B100/HR')]
 
 
+def test_names_with_dots_are_kept_apart(run, workplace):
+    tiny.write('dots', **{'photo.v1': tiny.smooth(32, 36, 1), 'photo.v2': tiny.smooth(32, 36, 2)})
+    run(mode='test', pre_trained_model=tiny.nearest(), save_test_result=True, test_GT_path='dots')
+    assert files_below('result') == ['comparison.png', 'photo.v1X2.png', 'photo.v2X2.png',
+                                     'results.csv']
+
+
 def test_a_failure_in_a_later_set_loses_no_result_of_an_earlier_one(program, bench, monkeypatch):
     write_png = images.write_png
 
@@ -567,7 +574,7 @@ def test_what_was_to_be_on_the_npu_and_ran_on_the_cpu_ends_with_status_1(program
 
 
 def test_what_was_to_be_on_the_gpu_and_ran_on_the_cpu_fails(run, monkeypatch):
-    monkeypatch.setattr(tf.test, 'is_gpu_available', lambda: True)
+    monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: [kind])
     monkeypatch.setitem(device.DEVICES, 'gpu', device.DEVICES['gpu']._replace(
         session_config=device.DEVICES['cpu'].session_config))
     with pytest.raises(TrainError, match='^asked to be on the gpu, .* it was on the CPU'):

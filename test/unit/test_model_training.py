@@ -346,3 +346,24 @@ def test_importing_main_leaves_the_search_path_alone(monkeypatch):
     before = list(sys.path)
     runpy.run_path(main.__file__)
     assert sys.path == before
+
+
+def test_a_cache_that_is_emptied_during_the_training_ends_it_in_one_line(program, monkeypatch):
+    sample, steps = data.sample_batch, []
+
+    def emptied(pairs, config, step):
+        steps.append(step)
+        if len(steps) == 3:
+            for name in os.listdir('.cache/decoded'):
+                os.truncate(os.path.join('.cache/decoded', name), 130)
+        return sample(pairs, config, step)
+
+    monkeypatch.setattr(data, 'sample_batch', emptied)
+    code, _, err = program(max_step=50)
+    assert code == 1
+    assert re.fullmatch(r'main.py: a step failed: .*has become shorter.*Repeat the command\n', err)
+
+
+def test_images_whose_names_are_no_text_train(run):
+    os.rename('HR/0000.png', b'HR/\xff.png')
+    assert len(tiny.losses(run())) == 3

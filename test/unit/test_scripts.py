@@ -209,6 +209,21 @@ def test_the_scale_is_in_the_label_the_evaluation_and_the_folder_of_lr_images(pr
     assert project.flags('test')['test_LR_path'].endswith('DIV2K_valid_LR_bicubic/X3')
 
 
+def test_the_evaluation_is_on_the_device_as_the_training_was(project):
+    flags = {'precision_mode': 'must_keep_origin_dtype', 'mix_compile_mode': 'True',
+             'op_compiler_cache_dir': '/kernels'}
+    project.script(FULL, *(f'--{name}={value}' for name, value in flags.items()))
+    for mode in ('train', 'test'):
+        given = project.flags(mode)
+        assert {name: given[name] for name in flags} == flags
+
+
+@pytest.mark.parametrize('kind, tiles', [('cpu', 'False'), ('npu', 'True')])
+def test_an_npu_which_compiles_for_every_size_measures_in_tiles(project, kind, tiles):
+    project.script(FULL, '--preset=smoke', RCAN_DEVICE_KIND=kind)
+    assert project.flags('test')['chop_forward'] == tiles
+
+
 @pytest.mark.parametrize('flag, kept', [('--resume=True', True), ('--resume=true', True),
                                         ('--resume=False', False), ('--seed=0', False)])
 def test_a_run_that_goes_on_keeps_the_checkpoints_it_goes_on_from(project, name, flag, kept):
