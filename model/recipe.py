@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the weights are trained: the paper's recipe, and what has been found better since.
 
-Adam with a rate that falls in steps: RCAN, section 4.1.  Lamb, cosine, warm-up and larger batches:
+Adam with a rate that falls in steps: RCAN, section 4.1.  Lamb, cosine and larger batches:
 "Revisiting RCAN" (arXiv 2201.11279), which also trains at last on larger patches (--fine_tuning
-with --patch_size).  Moving average of the weights: Polyak and Juditsky 1992.
+with --patch_size).  Warm-up: Goyal et al. 2017 (arXiv 1706.02677).  Moving average of the weights:
+Polyak and Juditsky 1992.
 """
 
 from typing import NamedTuple, Optional
