@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from model import checkpoint, export, network, original
+from model import checkpoint, export, network, original, train
 from model.errors import RequestError
 
 LAST = 'model_dir/RCAN_X2_4_1_1-'
@@ -151,6 +151,15 @@ def test_a_training_goes_on_from_what_was_written_last_not_from_an_older_ones_la
     rest = run(max_step=6, resume=True)
     assert 'going on after step 4 ' in rest
     assert tiny.losses(rest) == tiny.losses(whole)[4:]
+
+
+def test_steps_that_a_looping_device_cannot_make_in_whole_calls_are_refused(run):
+    run(max_step=3)
+    config = tiny.config(device_kind='npu', iterations_per_loop=2, log_freq=2, max_step=6,
+                         resume=True)
+    with pytest.raises(RequestError, match='^the 3 steps after step 3 are no multiple of '
+                       '--iterations_per_loop 2$'):
+        train._steps_done(config, print)
 
 
 def test_a_training_with_nothing_to_go_on_from_begins(run):
