@@ -24,6 +24,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
+from model import progress
 from model.config import PRESETS, Parser, TrainConfig
 from model.errors import ModelError, RequestError
 
@@ -71,13 +72,9 @@ def main(argv=None) -> int:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown."""
-    cells = [('', 'ours', 'the original', 'goal', 'reached')]
-    cells += [(*row[:4], 'yes' if row.reached else 'NO') for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(5)]
-    cells.insert(1, tuple('-' * width for width in widths))
-    return '\n'.join('| ' + ' | '.join(c.ljust(w) for c, w in zip(line, widths)) + ' |'
-                     for line in cells)
+    """The rows as people read them."""
+    return progress.table([('', 'ours', 'the original', 'goal', 'reached'),
+                           *((*row[:4], 'yes' if row.reached else 'NO') for row in rows)])
 
 
 # --- the rows -----------------------------------------------------------------------------------
@@ -257,7 +254,6 @@ def _speed(**fields) -> Dict[str, List[float]]:
 
     Each arrangement has a session and threads of its own; they take turns of a few steps.
     """
-    from model import progress
     tf = _tensorflow()
     config, pairs = TrainConfig(**fields), _noise_pairs()
     with tf.Graph().as_default():

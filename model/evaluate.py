@@ -100,11 +100,8 @@ def _write_csv(path: str, scores: Sequence[Score]):
 
 
 def _table(scores: Sequence[Score]) -> str:
-    """The scores as people read them, in Markdown."""
+    """The scores as people read them."""
     rows = [('test set', 'image', 'PSNR', 'SSIM', 'bicubic PSNR', 'bicubic SSIM')]
     rows += [(s.test_set, s.image, f'{s.psnr_db:.3f} dB', f'{s.ssim:.4f}',
               f'{s.bicubic_psnr_db:.3f} dB', f'{s.bicubic_ssim:.4f}') for s in scores]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows.insert(1, tuple('-' * width for width in widths))
-    return '\n'.join('| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
-                     for row in rows)
+    return progress.table(rows)

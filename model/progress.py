@@ -49,6 +49,13 @@ def training_lines(step_seconds: Sequence[float], batch_size: int, final_loss: f
             f'Final checkpoint : {checkpoint}')
 
 
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells in Markdown, in columns for who reads it as text; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [rows[0], ['-' * width for width in widths], *rows[1:]]
+    return '\n'.join('| ' + ' | '.join(map(str.ljust, line, widths)) + ' |' for line in lines)
+
+
 def event(key: str, value=None, kind: str = 'POINT_IN_TIME', **metadata) -> str:
     """One MLPerf line; kind is POINT_IN_TIME, INTERVAL_START or INTERVAL_END."""
     return ':::MLLOG ' + json.dumps({
