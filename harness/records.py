@@ -125,6 +125,37 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Telemetry:
+    """A run moment by moment, in columns of equal length; None: not known, which is not zero."""
+
+    at_s: Tuple[float, ...]                          # since the run began
+    cpu_percent: Tuple[Optional[float], ...]         # of its processes; 100 % is one core
+    foreign_cpu_percent: Tuple[Optional[float], ...]   # of all others
+    memory_mib: Tuple[Optional[float], ...]          # resident, all its processes together
+    device_percent: Tuple[Optional[float], ...]      # of the time, that the device worked
+    device_memory_mib: Tuple[Optional[float], ...]
+    device_celsius: Tuple[Optional[float], ...]
+    device_watts: Tuple[Optional[float], ...]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One row of a run's picture: a detail of one image, as LR, bicubic, RCAN and HR."""
+
+    image: str
+    psnr_db: Tuple[Optional[float], ...]  # of this detail, by column; None: HR itself
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How the picture of a run is laid out: squares with white between them."""
+
+    side_px: int
+    gap_px: int
+    rows: Tuple[Detail, ...]
+
+
+@dataclass(frozen=True)
 class Turn:
     """Steps that a run made while the other arm of its pair was stopped.
 
@@ -175,6 +206,8 @@ class Measurement:
     step_p95_s: Optional[float] = None    # 95th percentile of the steps that count
     outlier_share: Optional[float] = None  # of them: slower than median + 5 scaled MADs
     phases_s: Mapping[str, float] = field(default_factory=dict)  # from the first step to the end
+    psnr_curve: Tuple[Tuple[int, float], ...] = ()  # step and dB, of evaluations between the steps
+    picture: Optional[Picture] = None     # of Outcome.picture_path
 
 
 @dataclass(frozen=True)
@@ -190,6 +223,7 @@ class RunRecord:
     facts: Mapping[str, Any]              # what the numbers depend on
     last_lines: Tuple[str, ...] = ()      # of the output, where there is a fault
     disturbance: str = ''                 # by others on the machine; empty: none that was seen
+    telemetry: Optional[Telemetry] = None
 
     @property
     def disturbed(self) -> str:

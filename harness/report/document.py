@@ -15,19 +15,22 @@ from harness.records import (
     Baseline,
     Case,
     Certificate,
+    Detail,
     Device,
     Load,
     Measurement,
     Outcome,
+    Picture,
     PlannedRun,
     RunRecord,
     Session,
     Summary,
+    Telemetry,
     Trial,
     Turn,
 )
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 def to_json(record: Any) -> str:
@@ -72,6 +75,7 @@ def summary_json(summary: Summary) -> str:
     plain = _plain(dataclasses.replace(
         summary, session=dataclasses.replace(summary.session, variables={})))
     for record in plain['records']:
+        record.pop('telemetry')
         for name in ('step_seconds', 'losses'):
             (record['measurement'] or {}).pop(name, None)
     return _dump(plain)
@@ -89,7 +93,7 @@ def _damage(path: str, what: str):
 def _stored(text: str) -> Dict[str, Any]:
     stored = json.loads(text)
     schema = stored.pop('schema')
-    if schema not in (1, 2, SCHEMA):
+    if schema not in (1, 2, 3, SCHEMA):
         raise ValueError(f'schema {schema}, this harness reads {SCHEMA}')
     return stored
 
@@ -97,7 +101,8 @@ def _stored(text: str) -> Dict[str, Any]:
 def _run(stored: Mapping[str, Any]) -> RunRecord:
     """Schema 1 knew no arms, no turns and no disturbance: one checkout alone on the machine.
 
-    Schema 2 knew of others only the CPU that they take.
+    Schema 2 knew of others only the CPU that they take, and 3 no telemetry, no evaluations between
+    the steps and nothing of what the picture shows.
     """
     planned = {**stored['run'], 'case': _case(stored['run']['case']),
                'arm': Arm(stored['run'].get('arm', ''))}
@@ -108,7 +113,7 @@ def _run(stored: Mapping[str, Any]) -> RunRecord:
         load=_load(stored['load']),
         measurement=_measurement(stored['measurement']), fault=stored['fault'],
         facts=stored['facts'], last_lines=tuple(stored['last_lines']),
-        disturbance=stored.get('disturbance', ''))
+        disturbance=stored.get('disturbance', ''), telemetry=_telemetry(stored.get('telemetry')))
 
 
 def _load(stored) -> Optional[Load]:
@@ -130,9 +135,20 @@ def _dump(plain) -> str:
     return json.dumps({'schema': SCHEMA, **plain}, indent=1, allow_nan=False) + '\n'
 
 
-def _measurement(stored):
-    return stored and Measurement(**{**stored, 'step_seconds': tuple(stored['step_seconds']),
-                                     'losses': tuple(stored['losses'])})
+def _measurement(stored) -> Optional[Measurement]:
+    return stored and Measurement(**{
+        **stored, 'step_seconds': tuple(stored['step_seconds']), 'losses': tuple(stored['losses']),
+        'psnr_curve': tuple((step, psnr) for step, psnr in stored.get('psnr_curve', ())),
+        'picture': _picture(stored.get('picture'))})
+
+
+def _picture(stored) -> Optional[Picture]:
+    return stored and Picture(**{**stored, 'rows': tuple(
+        Detail(row['image'], tuple(row['psnr_db'])) for row in stored['rows'])})
+
+
+def _telemetry(stored) -> Optional[Telemetry]:
+    return stored and Telemetry(**{name: tuple(column) for name, column in stored.items()})
 
 
 def _plain(value: Any) -> Any:

@@ -43,6 +43,7 @@ MAY_IMPORT = {
     'harness.report': set(),
     'harness.report.document': RECORDS,
     'harness.report.tables': RECORDS,
+    'harness.report.charts': set(),
     'harness.report.markdown': RECORDS | {'harness.judge'},
     'harness.report.series': RECORDS | {'harness.changes', 'harness.history'},
     'harness.report.write': set(),
