@@ -8,7 +8,7 @@ runs against a baseline and for pairs.
 import dataclasses
 import math
 import statistics
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from harness import advice, stats
 from harness.records import (
@@ -23,6 +23,8 @@ from harness.records import (
 )
 from harness.weigh import Weighed, weigh
 
+WORST_FIRST = (Status.REGRESSION, Status.INVALID, Status.INCONCLUSIVE, Status.NO_BASELINE,
+               Status.IMPROVED, Status.PASS)
 STRICT_EXIT = {Status.INCONCLUSIVE: 4, Status.NO_BASELINE: 5}
 CURVE_ERROR = 0.01  # that a sound training's curve leaves the envelope somewhere
 CURVE_MARGIN = math.log(1.1)
@@ -64,12 +66,14 @@ def exit_status(verdicts: Sequence[Verdict], strict: bool) -> int:
     return max((STRICT_EXIT.get(s, 0) for s in found), default=0) if strict else 0
 
 
+def worst_first(verdicts: Sequence[Verdict]) -> List[Verdict]:
+    """The verdicts in the order in which they matter; equals stay as they are."""
+    return sorted(verdicts, key=lambda v: WORST_FIRST.index(v.status))
+
+
 def headline(verdicts: Sequence[Verdict]) -> Status:
     """The one verdict that stands for all."""
-    order = (Status.REGRESSION, Status.INVALID, Status.INCONCLUSIVE, Status.NO_BASELINE,
-             Status.IMPROVED, Status.PASS)
-    found = {v.status for v in verdicts}
-    return next((s for s in order if s in found), Status.INVALID)
+    return next((v.status for v in worst_first(verdicts)), Status.INVALID)
 
 
 def to_confirm(verdict: Verdict) -> bool:
@@ -187,7 +191,15 @@ def _more_runs(w: Weighed, c: Comparison) -> str:
     runs = max(runs, least)
     against = (f'--against {w.against}',) if w.against else ()
     command = advice.again(w.case, facts, *against, f'--max-runs {runs}')
-    return f'{runs} {w.units} would decide it, if the difference stays: {command}'
+    minutes = math.ceil(runs * _run_s(w) / 60)
+    return (f'{runs} {w.units} would decide it, in about {minutes} min, if the difference stays: '
+            f'{command}')
+
+
+def _run_s(w: Weighed) -> float:
+    """Seconds that a run has taken, or a pair: in turns both at once, else one after the other."""
+    beside = w.against and not all(r.outcome.turns for r in w.records)
+    return statistics.median(r.outcome.wall_s for r in w.records) * (2 if beside else 1)
 
 
 def _after_pairs(alone: Verdict, pairs: Optional[Verdict], why_not: str) -> Verdict:

@@ -32,6 +32,10 @@ class Metric:
         """A value on the scale where runs are compared: the logarithm, where ratios matter."""
         return math.log(value) if self.relative else value
 
+    def restored(self, scaled: float) -> float:
+        """The inverse of scaled()."""
+        return math.exp(scaled) if self.relative else scaled
+
     def unscaled(self, difference: float) -> float:
         """A difference on that scale as a share, or in the unit."""
         return math.expm1(difference) if self.relative else difference
@@ -46,12 +50,16 @@ class Metric:
 
     def mean(self, values: Sequence[float]) -> float:
         """The mean on that scale, as a value: geometric, where ratios matter."""
-        mean = statistics.mean(map(self.scaled, values))
-        return math.exp(mean) if self.relative else mean
+        return self.restored(statistics.mean(map(self.scaled, values)))
 
     def change(self, difference: float) -> str:
         """A difference in words: -3.1 % or -0.12 dB."""
         return f'{difference * 100:+.1f} %' if self.relative else f'{difference:+.3f} {self.unit}'
+
+    def direction(self, difference: float) -> str:
+        """A difference in one word; higher is better for both metrics."""
+        less, more = ('slower', 'faster') if self.relative else ('worse', 'better')
+        return less if difference < 0 else more
 
     def value(self, value: float) -> str:
         """A value with its unit, with the digits that it deserves."""
@@ -107,7 +115,8 @@ class Progress:
     step: int = 0
     max_step: int = 0
     loss: Optional[float] = None
-    images_per_s: Optional[float] = None
+    images_per_s: Optional[float] = None       # of the recent steps, the median
+    images_per_s_mad: Optional[float] = None   # of the same steps, the median distance from it
 
 
 @dataclass(frozen=True)

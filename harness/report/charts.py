@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records -> charts: what the plots beside summary.md and the page both show (pure)."""
+"""What a chart is: drawn beside summary.md by plots.py, and on the page by a browser."""
 
+import re
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -58,3 +59,9 @@ class Chart:
     marks: Tuple[Mark, ...] = ()
     log_y: bool = False
     x_is_time: bool = False               # x is unix seconds
+    detail: bool = False                  # folded away
+
+
+def chart_id(kind: str, case: str) -> str:
+    """A name for a file and for an anchor, whatever a case is called."""
+    return re.sub('[^A-Za-z0-9_-]', '-', f'{kind}-{case}')
