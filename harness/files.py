@@ -14,6 +14,15 @@ def read(path: str) -> str:
         return ''
 
 
+def read_bytes(path: str) -> bytes:
+    """A file that is no text; empty where there is none, or none for us."""
+    try:
+        with open(path, 'rb') as f:
+            return f.read()
+    except OSError:
+        return b''
+
+
 def lines(path: str) -> Iterable[str]:
     """The lines of a file of any size; none where there is no file."""
     if os.path.exists(path):

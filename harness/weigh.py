@@ -21,6 +21,7 @@ from harness.records import (
     Verdict,
 )
 
+NO_STATEMENT = 'No statement about the code: '
 FIRST_REASON = 'first baseline of this machine'
 # Facts of which nobody expects another accuracy.
 HARMLESS = ('host', 'system', 'memory_gib', 'python', 'commit')
@@ -55,9 +56,11 @@ def weigh(session: Session, case: Case,
     faults = _faults(case.metric, records)
     disturbed = [r for r in records if r.disturbed]
     if faults or not records:
-        return _invalid(case, records, '; '.join(faults) or 'it did not run', _after_fault(records))
+        return _invalid(case, records, '; '.join(faults) or 'it did not run',
+                        _after_fault(session, case, records))
     if len(disturbed) == len(records):
-        return _disturbed(case, records, f'the machine was disturbed: {disturbed[-1].disturbed}')
+        return _disturbed(session, case, records,
+                          f'the machine was disturbed: {disturbed[-1].disturbed}')
     if any(r.run.arm is not Arm.ALONE for r in records):
         return _weigh_pairs(session, case, records, disturbed)
     return _weigh_runs(session, case, [r for r in records if r not in disturbed])
@@ -78,7 +81,7 @@ def _weigh_runs(session: Session, case: Case,
         return _without_baseline(case, values, _candidates(session, case), facts)
     moved = _moved_from(session.canary_s, baseline.canary_s) if metric.relative else ''
     if moved:
-        return _disturbed(case, records, moved)
+        return _disturbed(session, case, records, moved)
     error = stats.share(stats.looks(1, session.max_runs))
     interval = stats.prediction_interval(
         [metric.scaled(v) for v in values], [metric.scaled(v) for v in baseline.values], error,
@@ -98,13 +101,14 @@ def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
     both = sorted(set(old) & set(new))
     commit = next((r.facts['commit'] for r in old.values()), '')
     if len(both) < stats.PAIRS and disturbed:
-        return _disturbed(case, records, f'{len(left_out)} of {len(left_out) + len(both)} pairs '
-                          f'were disturbed: {disturbed[-1].disturbed}')
+        return _disturbed(session, case, records,
+                          f'{len(left_out)} of {len(left_out) + len(both)} pairs were disturbed: '
+                          f'{disturbed[-1].disturbed}')
     noise_s = session.certificate.canary_s if session.certificate else ()
     moved = _moved_within(session.canary_s, noise_s) if metric.relative else ''
     in_turns = all(r.outcome.turns for r in records)
     if moved and not in_turns:   # for good: more pairs do not undo it
-        return _disturbed(case, records, moved, undecided=False)
+        return _disturbed(session, case, records, moved, undecided=False)
     values, others = (_values(metric, [arm[i] for i in both]) for arm in (new, old))
     error = stats.share(stats.looks(stats.PAIRS, session.max_runs))
     facts = next((r.facts for r in records if r.run.arm is Arm.NEW), records[0].facts)
@@ -238,16 +242,22 @@ def _too_few(case: Case, values: Sequence[float], baseline: Baseline,
 def _invalid(case: Case, records: Sequence[RunRecord], why: str,
              todo: Tuple[str, ...]) -> Verdict:
     values = _values(case.metric, records)
-    return Verdict(case.name, case.metric, Status.INVALID, f'No statement about the code: {why}.',
+    return Verdict(case.name, case.metric, Status.INVALID, f'{NO_STATEMENT}{why}.',
                    todo, case.metric.mean(values) if values else None, len(values))
 
 
-def _disturbed(case: Case, records: Sequence[RunRecord], why: str,
+def _disturbed(session: Session, case: Case, records: Sequence[RunRecord], why: str,
                undecided: bool = True) -> Verdict:
-    verdict = _invalid(case, records, why, ('Run it again when the machine is quiet.',))
+    verdict = _invalid(case, records, why, (
+        f'Run it again when the machine is quiet: {_again(session, case)}',))
     return dataclasses.replace(verdict, undecided=undecided, disturbed=True)
 
 
-def _after_fault(records: Sequence[RunRecord]) -> Tuple[str, ...]:
-    return tuple(f'See {r.outcome.output_path}' for r in records if r.fault) + (
-        'Mend it and run again.',)
+def _after_fault(session: Session, case: Case, records: Sequence[RunRecord]) -> Tuple[str, ...]:
+    return (*(f'See {r.outcome.output_path}' for r in records if r.fault),
+            f'Mend it and run again: {_again(session, case)}')
+
+
+def _again(session: Session, case: Case) -> str:
+    against = (f'--against {session.against}',) if session.against else ()
+    return advice.again(case, session.machine, *against)

@@ -20,6 +20,7 @@ from harness.records import (
     Trial,
     Verdict,
 )
+from harness.weigh import NO_STATEMENT
 
 # A sign beside every word, so that neither colour nor font has to carry it alone.
 SIGNS = {Status.PASS: '✅', Status.IMPROVED: '🚀', Status.NO_BASELINE: '🆕',
@@ -143,7 +144,9 @@ def _sentence(summary: Summary) -> str:
 def _clause(v: Verdict) -> str:
     c, metric = v.comparison, v.metric
     if v.status is Status.INVALID:
-        return f'{v.case} could not be measured, which says nothing about the code.'
+        why = (v.reason[len(NO_STATEMENT):] if v.reason.startswith(NO_STATEMENT)
+               else 'the machine has changed.')
+        return f'{v.case} says nothing about the code: {why}'
     if c is None:
         measured = f': {_value(metric, v.value)} measured' if v.value is not None else ''
         return f'{v.case} cannot be compared yet{measured}.'
@@ -250,7 +253,7 @@ def _time_sentence(r: RunRecord) -> str:
             side = 'below' if share < 0 else 'above'
             said.append(f"wall throughput is {abs(share) * 100:.0f} % {side} the step time's"
                         + _where_it_went(m, m.step_s))
-    return f'{r.run.case.name} {r.run.index}: {"; ".join(said)}.' if said else ''
+    return f'{run_name(r)}: {"; ".join(said)}.' if said else ''
 
 
 def _where_it_went(m: Measurement, step_s: float) -> str:

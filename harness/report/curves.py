@@ -28,13 +28,13 @@ def session_charts(summary: Summary) -> Tuple[Chart, ...]:
     charts: List[Chart] = []
     for verdict in summary.verdicts:
         records = [r for r in summary.records if r.run.case.name == verdict.case]
-        charts += [_steps(verdict.case, records), _losses(verdict, records),
+        charts += [_steps(verdict, records), _losses(verdict, records),
                    *_psnrs(verdict, records), *_telemetry(verdict.case, records)]
     return tuple(chart for chart in charts if chart.lines)
 
 
-def _steps(case: str, records: Sequence[RunRecord]) -> Chart:
-    lines, warm_up = [], 0
+def _steps(verdict: Verdict, records: Sequence[RunRecord]) -> Chart:
+    case, lines, warm_up = verdict.case, [], 0
     for r, m in _measured(records):
         turns = r.outcome.turns
         # A step that the other arm of a pair interrupted lasted as long as the stop.
@@ -45,22 +45,26 @@ def _steps(case: str, records: Sequence[RunRecord]) -> Chart:
         warm_up = max(warm_up, (m.first_counted_step or m.steps + 1) - 1)
     return Chart(chart_id('steps', case), f'Step time of {case}', 'step', 'step time, ms',
                  'The shaded steps are warm-up. A run counts as the median of those after it.',
-                 tuple(lines), spans=(Span('warm-up', 0, warm_up),))
+                 tuple(lines), spans=(Span('warm-up', 0, warm_up),),
+                 detail=not verdict.metric.relative)
 
 
 def _losses(verdict: Verdict, records: Sequence[RunRecord]) -> Chart:
     """Of every step; beside a baseline's curves, in the form in which the two are compared."""
-    if verdict.baseline and len(verdict.baseline.losses) >= stats.SHORT_HISTORY:
-        return _loss_curves(verdict.case, verdict.baseline.losses, records)
+    curves = verdict.baseline.losses if verdict.baseline else ()
+    detail = verdict.metric.relative and not verdict.curve
+    if len(curves) >= stats.SHORT_HISTORY:
+        return _loss_curves(verdict.case, curves, records, detail)
     lines = tuple(_thinned(Line(run_name(r), _logged_steps(m), m.losses))
                   for r, m in _measured(records))
     return Chart(chart_id('loss', verdict.case), f'Loss of {verdict.case}', 'step', 'loss',
                  'The loss of every logged step.', lines,
-                 log_y=all(loss is not None and loss > 0 for line in lines for loss in line.y))
+                 log_y=all(loss is not None and loss > 0 for line in lines for loss in line.y),
+                 detail=detail)
 
 
 def _loss_curves(case: str, curves: Sequence[Sequence[float]],
-                 records: Sequence[RunRecord]) -> Chart:
+                 records: Sequence[RunRecord], detail: bool) -> Chart:
     shares = tuple(100 * (i + 1) / len(curves[0]) for i in range(len(curves[0])))
     lows, highs = zip(*stats.envelope(curves, CURVE_ERROR))
     lines = [Line(run_name(r), shares, _exp(stats.loss_curve(m.losses)))
@@ -70,7 +74,7 @@ def _loss_curves(case: str, curves: Sequence[Sequence[float]],
         'The mean of each twentieth of the training. A sound training stays in the envelope 99 '
         'times in 100.', tuple(line for line in lines if line.y),
         bands=(Band(f'envelope of the {len(curves)} runs of the baseline', shares, _exp(lows),
-                    _exp(highs)),), log_y=True)
+                    _exp(highs)),), log_y=True, detail=detail)
 
 
 def _psnrs(verdict: Verdict, records: Sequence[RunRecord]) -> List[Chart]:

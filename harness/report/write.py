@@ -3,16 +3,19 @@
 
 import os
 import tempfile
+from typing import Union
 
 
-def write(path: str, text: str):
-    """Replace the file in one step, on the disk before it gets its name."""
+def write(path: str, data: Union[str, bytes]):
+    """Replace the file in one step, on the disk before it gets its name; text is UTF-8."""
+    if isinstance(data, str):
+        data = data.encode('utf-8', 'backslashreplace')
     folder = os.path.dirname(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(prefix='.', suffix='.part', dir=folder)
     try:
-        with open(descriptor, 'w', encoding='utf-8', errors='backslashreplace') as f:
-            f.write(text)
+        with open(descriptor, 'wb') as f:
+            f.write(data)
             f.flush()
             os.fsync(f.fileno())
         os.chmod(partial, 0o666 & ~_umask())  # mkstemp's files are closed to everybody else

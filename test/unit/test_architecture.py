@@ -44,7 +44,7 @@ MAY_IMPORT = {
     'harness.report.document': RECORDS,
     'harness.report.tables': RECORDS,
     'harness.report.charts': set(),
-    'harness.report.content': RECORDS | {'harness.judge'},
+    'harness.report.content': RECORDS | {'harness.judge', 'harness.weigh'},
     'harness.report.curves': RECORDS | {'harness.judge', 'harness.report.charts',
                                         'harness.report.content', 'harness.stats'},
     'harness.report.markdown': RECORDS | {'harness.report.charts', 'harness.report.content'},

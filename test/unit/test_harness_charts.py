@@ -144,7 +144,7 @@ def test_load_is_drawn_only_where_it_is_known():
     made = dataclasses.replace(record(), telemetry=telemetry(
         cpu_percent=(150.0, 190.0, None), device_celsius=(None, None, None)))
     drawn = charts_of(made, record(index=2))
-    assert {id for id, chart in drawn.items() if chart.detail} == {'cpu-performance'}
+    assert set(drawn) == {'steps-performance', 'loss-performance', 'cpu-performance'}
     line, = drawn['cpu-performance'].lines
     assert (line.name, line.x, line.y) == ('performance 1', (1.0, 2.0, 3.0), (150.0, 190.0, None))
 
@@ -227,3 +227,15 @@ def test_the_name_of_a_case_never_leads_out_of_the_folder_of_plots(name):
 def test_charts_of_the_same_records_are_equal():
     assert charts_of(record()) == charts_of(record())
     assert all(isinstance(chart, Chart) for chart in charts_of(record()).values())
+
+
+def test_what_a_case_is_not_judged_by_is_folded_away():
+    drawn = charts_of(record(), record(32.0, PSNR))
+    assert {id for id, chart in drawn.items() if not chart.detail} == {
+        'steps-performance', 'loss-full'}
+
+
+def test_a_loss_curve_that_decided_the_verdict_is_not_folded_away():
+    worse = with_measurement(record(), losses=(9000.0,) * 40, steps=40, step_seconds=(0.5,) * 40)
+    kept = dataclasses.replace(baseline(), losses=CURVES)
+    assert not charts_of(worse, baselines=[kept])['loss-performance'].detail

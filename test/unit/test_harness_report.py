@@ -101,14 +101,16 @@ def test_a_first_run_reads_like_this():
 def test_a_failure_reads_like_this():
     text = report(record(None, fault='exit status 7 while loading',
                          last_lines=['one', 'two']), record(32.0, PSNR))
-    assert text.startswith('# ⛔ INVALID: RCAN on cpu 0\n\nperformance could not be measured, '
-                           'which says nothing about the code. full is proven not worse ')
+    assert text.startswith(
+        '# ⛔ INVALID: RCAN on cpu 0\n\nperformance says nothing about the code: run 1 gave no '
+        'measurement (exit status 7 while loading). full is proven not worse ')
     assert section(text, 'Why')[0] == (
         '- **performance** (INVALID): No statement about the code: run 1 gave no measurement (exit '
         'status 7 while loading).')
     assert section(text, 'What to do') == [
         '- **performance**: See runs/20260102T030405Z-cpu0-performance-1/output.log',
-        '- **performance**: Mend it and run again.']
+        '- **performance**: Mend it and run again: `python harness/run_all.py --device 0 --kind '
+        'cpu --cases performance`']
     assert '\n## performance, run 1: exit status 7 while loading\n' in text
     assert folded(text, 'The last 2 lines of its output') == '```text\none\ntwo\n```'
 
