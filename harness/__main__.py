@@ -5,14 +5,18 @@
     python -m harness plan --see 3% --power 0.9
     python -m harness certify --runs 30
     python -m harness judge reports/runs/20261123T091017.482Z-cpu0.json
+    python -m harness report --lang zh
+    python -m harness history --open
 """
 
 import argparse
 import os
+import pathlib
 import re
 import statistics
 import sys
-from typing import Any, Mapping, Tuple
+import webbrowser
+from typing import Any, Mapping, Sequence, Tuple
 
 from harness import environment
 
@@ -24,6 +28,7 @@ from harness import (  # noqa: E402
     certify,
     config,
     effort,
+    evidence,
     judge,
     live,
     run_all,
@@ -31,7 +36,8 @@ from harness import (  # noqa: E402
     store,
 )
 from harness.errors import ConfigError  # noqa: E402
-from harness.history import History  # noqa: E402
+from harness.history import Entry, History  # noqa: E402
+from harness.records import RunRecord, Summary  # noqa: E402
 from harness.report import markdown, series  # noqa: E402
 from harness.report.write import write  # noqa: E402
 from harness.study import Study  # noqa: E402
@@ -64,7 +70,7 @@ def learn(args) -> int:
         print('harness: this checkout has changes that are not committed: no later regression can '
               'be confirmed side by side with this baseline\'s revision', file=sys.stderr)
     store.make_reports_folder(args.reports)
-    with History(config.history_url(args)) as kept, live.View() as view:
+    with History(config.history_url(args)) as kept, live.View(quiet=args.quiet) as view:
         study = Study(session, args.reports, view, history=kept)
         records = study.repeat()
     failed = next((r for r in records if r.fault), None)
@@ -122,7 +128,22 @@ def retire(args) -> int:
 
 
 def rejudge(args) -> int:
-    """Make the reports of a session again from its stored records."""
+    """Judge a session again by its stored records, and make its reports again."""
+    reports, summary = _reported(args)
+    live.answer('\n'.join(markdown.closing_lines(summary, reports)))
+    return judge.exit_status(summary.verdicts, strict=False)
+
+
+def render(args) -> int:
+    """Make the reports of a session again, for whoever reads another language or another tool."""
+    reports, summary = _reported(args)
+    run_all.tell(summary, args)
+    live.answer('\n'.join(markdown.report_lines(reports)))
+    return 0
+
+
+def _reported(args) -> Tuple[str, Summary]:
+    """Where the reports of a stored session are, made again, and what they say."""
     folder, name = os.path.split(args.session.rstrip('/'))
     name = name[:-len('.json')] if name.endswith('.json') else name
     # A path into some reports' runs/ says where; a name alone is of these reports.
@@ -131,9 +152,17 @@ def rejudge(args) -> int:
         raise ConfigError('a path says where its reports are: leave --reports out')
     session, records = store.load(reports, store.session_of(reports, name))
     summary = judge.summarize(session, records)
-    store.save_reports(reports, summary)
-    print('\n'.join(markdown.closing_lines(summary, reports)))
-    return judge.exit_status(summary.verdicts, strict=False)
+    store.save_all(reports, summary, _kept(args, reports, records), args.lang)
+    return reports, summary
+
+
+def _kept(args, reports: str, records: Sequence[RunRecord]) -> Sequence[Entry]:
+    """The history of all runs; where none was kept, of these."""
+    args.reports = reports
+    if not args.history and not os.path.exists(config.history_path(reports)):
+        return tuple(map(evidence.entry, records))
+    with History(config.history_url(args)) as runs:
+        return runs.entries()
 
 
 def history(args) -> int:
@@ -142,7 +171,13 @@ def history(args) -> int:
         raise ConfigError(f'no runs in {args.reports}: run harness/run_all.py first, or say where '
                           'they are with --reports')
     with History(config.history_url(args)) as runs:
-        print(series.to_text(runs.entries(args.case)))
+        entries = runs.entries(args.case)
+    if args.open:
+        page = store.save_history_page(args.reports, entries)
+        print(f'page: {os.path.relpath(page)}')
+        webbrowser.open(pathlib.Path(page).resolve().as_uri())   # without a browser: nothing
+    else:
+        print(series.to_text(entries))
     return 0
 
 
@@ -158,7 +193,7 @@ def plan(args) -> int:
 def certified(args) -> int:
     """Try this machine's verdicts out where the answer is known."""
     session = run_all.open_session(args, 'python -m harness certify', sys.argv[1:])
-    with live.View() as view:
+    with live.View(quiet=args.quiet) as view:
         path = certify.certify(session, args.reports, args.runs, view)
     print(f'{os.path.relpath(path)} (commit it)')
     return 0
@@ -195,20 +230,24 @@ def _probability(text: str) -> float:
 
 def _parser() -> config.Parser:
     parser = config.Parser(prog='python -m harness', allow_abbrev=False)
-    verbs = parser.add_subparsers(metavar='baseline | judge | history | plan | certify',
+    verbs = parser.add_subparsers(metavar='baseline | judge | report | history | plan | certify',
                                   dest='verb')
     verbs.required = True
     _add_baseline(verbs.add_parser('baseline', help='what runs are compared with'))
 
-    judging = verbs.add_parser('judge', help='make the reports of a session again')
-    judging.add_argument('session', nargs='?', default='',
-                         help='its name, or its file or a run\'s folder in reports/runs; default: '
-                              'the newest')
-    config.add_reports_flag(judging)
-    judging.set_defaults(do=rejudge)
+    judging = verbs.add_parser('judge', help='judge a session again; the exit status is run_all\'s')
+    _add_session(judging)
+    judging.set_defaults(do=rejudge, lang='en')
+
+    rendering = verbs.add_parser('report', help='make the reports of a session again')
+    _add_session(rendering)
+    config.add_report_flags(rendering)
+    rendering.set_defaults(do=render)
 
     telling = verbs.add_parser('history', help='all runs kept, and where their level changed')
     telling.add_argument('--case', default='', help='only this one; default: all')
+    telling.add_argument('--open', action='store_true',
+                         help='make a page of them, history.html among the reports, and open it')
     config.add_history_flag(telling)
     config.add_reports_flag(telling)
     telling.set_defaults(do=history)
@@ -229,6 +268,7 @@ def _parser() -> config.Parser:
     certifying.add_argument('--max-runs', type=config.positive, default=7, metavar='N',
                             help='pairs of each comparison at the most; default: %(default)s')
     config.add_case_flags(certifying, cases='performance')
+    config.add_quiet_flag(certifying)
     certifying.set_defaults(do=certified, against='HEAD')
     return parser
 
@@ -245,6 +285,7 @@ def _add_baseline(parser):
     config.add_history_flag(learning)
     _add_reason(learning)
     config.add_case_flags(learning)
+    config.add_quiet_flag(learning)
     learning.set_defaults(do=learn, against='')
 
     promoting = actions.add_parser('promote', help='make them from runs that are there')
@@ -266,6 +307,14 @@ def _add_baseline(parser):
     retiring = actions.add_parser('retire', help='compare with one no more')
     retiring.add_argument('name', help='as baseline show prints it')
     retiring.set_defaults(do=retire)
+
+
+def _add_session(parser):
+    parser.add_argument('session', nargs='?', default='',
+                        help='its name, or its file or a run\'s folder in reports/runs; default: '
+                             'the newest')
+    config.add_history_flag(parser)
+    config.add_reports_flag(parser)
 
 
 def _add_reason(parser):

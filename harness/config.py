@@ -50,7 +50,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add_history_flag(parser)
     parser.add_argument('--strict', action='store_true',
                         help='exit 4 where a verdict is INCONCLUSIVE, 5 where it is NO_BASELINE')
-    parser.add_argument('--dry-run', action='store_true',
+    add_report_flags(parser)
+    add_quiet_flag(parser)
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument('--json', action='store_true',
+                        help='print summary.json instead of the verdicts in words')
+    output.add_argument('--dry-run', action='store_true',
                         help='print what would run, and run nothing')
     return parser.parse_args(argv)
 
@@ -90,10 +95,29 @@ def add_history_flag(parser: argparse.ArgumentParser):
                              'history.sqlite in the reports folder')
 
 
+def add_quiet_flag(parser: argparse.ArgumentParser):
+    """Of what runs something."""
+    parser.add_argument('--quiet', action='store_true',
+                        help='say nothing meanwhile but what is wrong')
+
+
+def add_report_flags(parser: argparse.ArgumentParser):
+    """How reports are written."""
+    parser.add_argument('--lang', choices=('en', 'zh'), default='en',
+                        help='language of summary.md; default: %(default)s')
+    parser.add_argument('--export', type=_new_file, metavar='FILE',
+                        help='write the values for github-action-benchmark too '
+                             '(customBiggerIsBetter)')
+
+
 def history_url(args: argparse.Namespace) -> str:
     """The database's URL."""
-    return args.history or 'sqlite:///' + os.path.join(os.path.abspath(args.reports),
-                                                       'history.sqlite')
+    return args.history or f'sqlite:///{history_path(args.reports)}'
+
+
+def history_path(reports: str) -> str:
+    """Where the history of a reports folder is, unless another is named."""
+    return os.path.join(os.path.abspath(reports), 'history.sqlite')
 
 
 def cases(args: argparse.Namespace) -> Tuple[Case, ...]:
@@ -123,6 +147,15 @@ def _duration_s(text: str) -> float:
     if not found or not float(found.group(1)):
         raise argparse.ArgumentTypeError(f'must be a time such as 90s, 20m or 1h, not {text!r}')
     return float(found.group(1)) * {'s': 1, 'm': 60, 'h': 3600}[found.group(2)]
+
+
+def _new_file(text: str) -> str:
+    """A file that can be written, to be known before hours have passed."""
+    folder = os.path.dirname(os.path.abspath(text))
+    if not text or os.path.isdir(text) or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f'must be a file in a folder that can be written, not '
+                                         f'{text!r}')
+    return os.path.abspath(text)
 
 
 def _natural(text: str) -> int:

@@ -3,8 +3,9 @@
 
 from typing import Any, Mapping, Optional, Tuple
 
-from harness import disturbance, files, machine, parse
+from harness import baseline, causes, disturbance, files, machine, parse
 from harness.errors import ParseError
+from harness.history import Entry
 from harness.records import (
     Device,
     Load,
@@ -13,13 +14,15 @@ from harness.records import (
     PlannedRun,
     RunRecord,
     Session,
+    Telemetry,
 )
 
 LAST_LINES = 20
 
 
 def record(session: Session, planned: PlannedRun, outcome: Outcome, load: Optional[Load],
-           log: parse.TrainingLog, commit: str) -> RunRecord:
+           log: parse.TrainingLog, commit: str,
+           telemetry: Optional[Telemetry] = None) -> RunRecord:
     """A failure of the run makes it no measurement; it never makes us fail.
 
     commit: of another checkout than this; empty: of this.
@@ -28,7 +31,7 @@ def record(session: Session, planned: PlannedRun, outcome: Outcome, load: Option
     measurement, why = evaluate(planned, session.device, outcome)
     if outcome.fault:
         why = '; '.join(filter(None, (f'{why} while {log.progress().phase}',
-                                      parse.diagnose(output))))
+                                      causes.diagnose(output))))
     facts: Mapping[str, Any] = session.machine
     if measurement:
         facts = machine.facts(session.machine, measurement)
@@ -37,7 +40,8 @@ def record(session: Session, planned: PlannedRun, outcome: Outcome, load: Option
     return RunRecord(
         session.id, planned, outcome, load, measurement, why, facts,
         last_lines=tuple(output.splitlines()[-LAST_LINES:]) if why else (),
-        disturbance=disturbance.disturbance(load, session.machine['cpus']) if load else '')
+        disturbance=disturbance.disturbance(load, session.machine['cpus']) if load else '',
+        telemetry=telemetry)
 
 
 def evaluate(planned: PlannedRun, chosen: Device,
@@ -68,3 +72,22 @@ def fault(planned: PlannedRun, device: Device, measurement: Measurement) -> str:
         if asked.get(name, trained) != trained:
             return f'asked for {name} {asked[name]}, but it trained with {trained}'
     return ''
+
+
+def entry(record: RunRecord) -> Entry:
+    """What the history keeps of a run beside the whole of it.
+
+    Arms of pairs are series of their own: they are measured otherwise, and the old arm's commits
+    do not follow each other.  So are builds of TensorFlow, whatever the metric: a change of level
+    is put down to a commit, and no sentence beside it would name the build.
+    """
+    metric, facts, arm = record.run.case.metric, record.facts, record.run.arm
+    value = record.value(metric)
+    series = [baseline.digest({**baseline.match(metric, facts),
+                               'tensorflow': facts.get('tensorflow')}), arm.value]
+    return Entry(
+        run=record.run.id, session=record.session, case=record.run.case.name, metric=metric.name,
+        unit=metric.unit, value=None if record.fault or record.disturbed else value,
+        fault=record.fault or record.disturbed, commit=str(facts.get('commit', '')),
+        started_unix_s=record.outcome.started_unix_s, wall_s=record.outcome.wall_s,
+        match='-'.join(filter(None, series)))

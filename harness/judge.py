@@ -237,4 +237,5 @@ def _confirmed(alone: Verdict, pairs: Verdict) -> Verdict:
     else:
         beside = f'It could not be confirmed. {beside}'
     return dataclasses.replace(alone, status=status, reason=f'{alone.reason} {beside}',
-                               advice=advised, against=pairs.against, undecided=pairs.undecided)
+                               advice=advised, against=pairs.against, undecided=pairs.undecided,
+                               disturbed=pairs.disturbed)

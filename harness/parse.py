@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training log -> Measurement (pure).  Each pattern stands under the line that it reads."""
 
-import json
 import math
 import re
 import statistics
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
+from harness import events
 from harness.errors import ParseError
-from harness.records import Measurement, Progress, Turn
+from harness.records import Measurement, Picture, Progress, Turn
 from harness.steps import interquartile_mean, outlier_share, percentile_95, steady_start
 
 WARMUP_STEPS = 5  # at least: they compile and fill caches and say nothing about speed
@@ -21,49 +21,18 @@ LOSS = re.compile(r'Loss : (-?[0-9]+\.[0-9]+|nan|-?inf)')
 STEP_TIME = re.compile(r'Elpased time : ([0-9]+\.[0-9]+)')
 # Final PSNR : 33.4697    (decibel, mean over the test images)
 FINAL_PSNR = re.compile(r'Final PSNR : ([0-9]+\.[0-9]+)')
-# :::MLLOG {"time_ms": 1580000000000, "key": "run_start", "value": null, "metadata": {}, ...}
-EVENT = ':::MLLOG '
 
 REQUIRED = ('config', 'init_start', 'first_step_start', 'device', 'first_step_stop', 'run_stop')
 FIRST_COUNTS = ('init_start', 'init_stop')
 EVALUATED = ('eval_start', 'eval_accuracy', 'eval_stop')
 BETWEEN = {'save': 'saving', 'eval': 'evaluation'}  # what a training does between its steps
-COUNTS = ('batch_size', 'max_step', 'log_freq')  # of the configuration: what is computed with
 # The latest that has begun, last first.
-PHASES = (('eval_stop', 'done'), ('eval_start', 'evaluating'), ('run_stop', 'saved'),
+PHASES = (('eval_stop', 'finishing'), ('eval_start', 'evaluating'), ('run_stop', 'finishing'),
           ('first_step_stop', 'training'), ('first_step_start', 'compiling'),
           ('init_start', 'loading'))
 PROGRESS_STEPS = 20  # the speed shown meanwhile is the median of so many
-
-# What the output of a failed run says -> what it means and what to do.
-CAUSES = (
-    (r'No module named .*npu_bridge|no Python package npu_bridge',
-     'npu_bridge is missing: install CANN\'s TF Adapter and source its set_env.sh'),
-    (r'npu_bridge cannot load its library',
-     'npu_bridge is here, but a library of CANN or of the driver is not: its line says which, and '
-     'what to do'),
-    (r'the loss is (nan|-?inf)|^Loss : (nan|-?inf)$',
-     'the training diverged: lower the learning rate, or check the loss scale'),
-    (r'ResourceExhausted|OOM when allocating|MemoryError|std::bad_alloc|Cannot allocate memory',
-     'the memory ran out: lower --batch_size, or free the device'),
-    (r'No space left on device', 'the disk is full: free some space'),
-    (r'ret is -8020|device is used|device is busy|resource busy',
-     'the device is busy: npu-smi info shows who uses it'),
-    (r'\[Error\] (para|no folder)|no folder of images|images? cannot be used',
-     'the data set is missing or incomplete: see --data_path'),
-    (r'none of its operations was in the graph',
-     'the training ran on the CPU instead of the device'),
-    (r'\bkilled\b|status 137\b', 'something killed it, often the kernel for want of memory: '
-     'dmesg shows it'),
-)
-
-
-class Event(NamedTuple):
-    """One MLPerf line."""
-
-    time_ms: float
-    value: Any
-    metadata: Dict[str, Any]
+LEAST_SPREAD = 3     # of fewer steps no spread is shown
+PICTURE = 'comparison.png'  # Outcome.picture_path; of several test sets each has one in a folder
 
 
 class TrainingLog:
@@ -73,10 +42,11 @@ class TrainingLog:
         self.steps: List[int] = []
         self.losses: List[float] = []
         self.seconds: List[float] = []
-        self.events: Dict[str, Event] = {}
+        self.events: Dict[str, events.Event] = {}
         self.between_s = dict.fromkeys(BETWEEN.values(), 0.0)
         self._began_ms: Dict[str, float] = {}
         self.psnr_db: Optional[float] = None
+        self.curve: Dict[int, float] = {}   # by step: of evaluations between the steps
         self.damaged = ''
 
     def feed(self, lines: Iterable[str]) -> 'TrainingLog':
@@ -88,13 +58,17 @@ class TrainingLog:
     def progress(self) -> Progress:
         """How far the run is."""
         config = self._value('config', {})
-        step_s = statistics.median(self.seconds[-PROGRESS_STEPS:]) if self.seconds else 0
+        recent = self.seconds[-PROGRESS_STEPS:]
+        step_s = statistics.median(recent) if recent else 0
+        images_per_s = config.get('batch_size', 0) / step_s if step_s else None
         return Progress(
             phase=next((name for key, name in PHASES if key in self.events), 'starting'),
             step=self.steps[-1] if self.steps else 0,
             max_step=config.get('max_step', 0),
             loss=self.losses[-1] if self.losses else None,
-            images_per_s=config.get('batch_size', 0) / step_s if step_s else None)
+            images_per_s=images_per_s,
+            images_per_s_mad=_mad([config.get('batch_size', 0) / s for s in recent if s],
+                                  images_per_s))
 
     def measurement(self, turns: Sequence[Turn] = ()) -> Measurement:
         """The metrics of a finished run; of one that took turns, those of the steps that count.
@@ -139,11 +113,13 @@ class TrainingLog:
             steady=start is not None,
             step_p95_s=percentile_95(counted) if counted else None,
             outlier_share=outlier_share(counted) if counted else None,
-            phases_s={} if turns else self._phases_s())
+            phases_s={} if turns else self._phases_s(),
+            psnr_curve=self._psnr_curve(),
+            picture=self._picture() if self.psnr_db else None)
 
     def _read(self, line: str):
-        if line.startswith(EVENT):
-            self._read_event(line[len(EVENT):])
+        if line.startswith(events.TOKEN):
+            self._read_event(line[len(events.TOKEN):])
         elif STEP.fullmatch(line):
             self.steps.append(int(line.split()[0]))
         elif LOSS.fullmatch(line):
@@ -155,17 +131,15 @@ class TrainingLog:
 
     def _read_event(self, text: str):
         try:
-            parsed = json.loads(text)
-            event = Event(float(parsed['time_ms']), parsed['value'], dict(parsed['metadata']))
-            key = str(parsed['key'])
-            _require_usable(key, event)
-        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
-            self.damaged = self.damaged or f'{EVENT}{text[:80]}'
+            key, event = events.read(text)
+        except ValueError:
+            self.damaged = self.damaged or f'{events.TOKEN}{text[:80]}'
             return
         if 'first_step_start' in self.events and 'run_stop' not in self.events:
             self._add_up(key, event.time_ms)
             if key.startswith('eval_'):
-                return  # of a training half done: only its time counts
+                self._add_point(key, event)
+                return  # of a training half done: it is no result
         # The evaluation is a process of its own: what both write is the training's.
         if key not in FIRST_COUNTS or key not in self.events:
             self.events[key] = event
@@ -177,6 +151,21 @@ class TrainingLog:
             self._began_ms[name] = time_ms
         elif name in BETWEEN and end == 'stop' and name in self._began_ms:
             self.between_s[BETWEEN[name]] += max(0.0, time_ms - self._began_ms.pop(name)) / 1000
+
+    def _add_point(self, key: str, event: events.Event):
+        """Keep what an evaluation between the steps has come to; older trainings name no step."""
+        if key == 'eval_accuracy' and 'step_num' in event.metadata and math.isfinite(event.value):
+            self.curve[event.metadata['step_num']] = round(event.value, 4)
+
+    def _psnr_curve(self) -> Tuple[Tuple[int, float], ...]:
+        """Step and dB; the evaluation at the end is of the last step."""
+        last = {self.events['config'].value['max_step']: self.psnr_db} if self.psnr_db else {}
+        return tuple(sorted({**self.curve, **last}.items()))
+
+    def _picture(self) -> Optional[Picture]:
+        """What the picture that is kept of a run shows; None where the log does not tell."""
+        event = self.events.get('comparison')
+        return events.picture(event) if event and event.value == PICTURE else None
 
     def _phases_s(self) -> Dict[str, float]:
         """Where the time from the first step's start to the training's end went.
@@ -218,7 +207,7 @@ class TrainingLog:
         status = self.events['run_stop'].metadata.get('status')
         if status != 'success':
             raise ParseError(f'the training ended with status {status!r}')
-        _, max_step, log_freq = (self.events['config'].value[name] for name in COUNTS)
+        _, max_step, log_freq = (self.events['config'].value[name] for name in events.COUNTS)
         expected = max_step // log_freq
         if not 0 < expected == len(self.steps):
             raise ParseError(f'{len(self.steps)} steps logged, {expected} expected for '
@@ -229,6 +218,9 @@ class TrainingLog:
         impossible = [s for s in self.seconds if not 0 < s < math.inf]
         if impossible:
             raise ParseError(f'a step of {impossible[0]:g} seconds cannot be: nothing was timed')
+        beyond = [step for step in self.curve if step > max_step]
+        if beyond:
+            raise ParseError(f'an evaluation at step {beyond[0]} of {max_step}')
 
     def _require_whole_evaluation(self):
         if 'eval_start' not in self.events and self.psnr_db is None:
@@ -257,30 +249,11 @@ class TrainingLog:
         return (self.events[stop].time_ms - self.events[start].time_ms) / 1000
 
 
-def diagnose(output: str) -> str:
-    """What the output of a failed run means, where we know it; else nothing."""
-    return next((meaning for pattern, meaning in CAUSES
-                 if re.search(pattern, output, re.M | re.I)), '')
-
-
-def _require_usable(key: str, event: Event):
-    """Raise KeyError, TypeError or ValueError where an event lacks what is computed with."""
-    if not math.isfinite(event.time_ms):
-        raise ValueError('no time')
-    if key == 'config':
-        counted = {'iterations_per_loop': 1, **event.value}
-        if not all(_is_count(counted[name]) for name in ('iterations_per_loop', *COUNTS)):
-            raise ValueError('no counts')
-    if key in ('eval_accuracy', 'bicubic_psnr') and not isinstance(event.value, float):
-        raise TypeError('no decibel')
-    if key == 'eval_accuracy' and not isinstance(event.metadata['ssim'], float):
-        raise TypeError('no SSIM')
-    if key == 'input_wait' and not (isinstance(event.value, float) and 0 <= event.value < math.inf):
-        raise ValueError('no seconds')
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 < value < 2 ** 31
+def _mad(values: Sequence[float], center: Optional[float]) -> Optional[float]:
+    """The median distance from a center; None of so few values that it says nothing."""
+    if center is None or len(values) < LEAST_SPREAD:
+        return None
+    return statistics.median(abs(value - center) for value in values)
 
 
 def _number(line: str) -> float:

@@ -5,7 +5,7 @@ import enum
 import math
 import statistics
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from harness.errors import ConfigError
 
@@ -54,7 +54,9 @@ class Metric:
 
     def change(self, difference: float) -> str:
         """A difference in words: -3.1 % or -0.12 dB."""
-        return f'{difference * 100:+.1f} %' if self.relative else f'{difference:+.3f} {self.unit}'
+        if self.relative:
+            return f'{round(difference * 100, 1) + 0.0:+.1f} %'   # + 0.0: no -0.0
+        return f'{round(difference, 3) + 0.0:+.3f} {self.unit}'
 
     def direction(self, difference: float) -> str:
         """A difference in one word; higher is better for both metrics."""
@@ -133,15 +135,30 @@ class Load:
     device_slowed: str = ''                       # why it was slower than it can be
 
 
+class Moment(NamedTuple):
+    """A run at one moment; None: not known, which is not zero.
+
+    The shares are of the time since the moment before.
+    """
+
+    cpu_percent: Optional[float] = None           # of its processes; 100 % is one core
+    foreign_cpu_percent: Optional[float] = None   # of all others
+    memory_mib: Optional[float] = None            # resident, all its processes together
+    device_percent: Optional[float] = None        # of the time, that the device worked
+    device_memory_mib: Optional[float] = None
+    device_celsius: Optional[float] = None
+    device_watts: Optional[float] = None
+
+
 @dataclass(frozen=True)
 class Telemetry:
-    """A run moment by moment, in columns of equal length; None: not known, which is not zero."""
+    """The moments of a run, in columns of equal length."""
 
     at_s: Tuple[float, ...]                          # since the run began
-    cpu_percent: Tuple[Optional[float], ...]         # of its processes; 100 % is one core
-    foreign_cpu_percent: Tuple[Optional[float], ...]   # of all others
-    memory_mib: Tuple[Optional[float], ...]          # resident, all its processes together
-    device_percent: Tuple[Optional[float], ...]      # of the time, that the device worked
+    cpu_percent: Tuple[Optional[float], ...]         # as of a Moment, all of them
+    foreign_cpu_percent: Tuple[Optional[float], ...]
+    memory_mib: Tuple[Optional[float], ...]
+    device_percent: Tuple[Optional[float], ...]
     device_memory_mib: Tuple[Optional[float], ...]
     device_celsius: Tuple[Optional[float], ...]
     device_watts: Tuple[Optional[float], ...]
@@ -152,7 +169,7 @@ class Detail:
     """One row of a run's picture: a detail of one image, as LR, bicubic, RCAN and HR."""
 
     image: str
-    psnr_db: Tuple[Optional[float], ...]  # of this detail, by column; None: HR itself
+    psnr_db: Tuple[Optional[float], ...]  # of this detail, by column; None: HR, or equal to it
 
 
 @dataclass(frozen=True)
@@ -215,7 +232,7 @@ class Measurement:
     step_p95_s: Optional[float] = None    # 95th percentile of the steps that count
     outlier_share: Optional[float] = None  # of them: slower than median + 5 scaled MADs
     phases_s: Mapping[str, float] = field(default_factory=dict)  # from the first step to the end
-    psnr_curve: Tuple[Tuple[int, float], ...] = ()  # step and dB, of evaluations between the steps
+    psnr_curve: Tuple[Tuple[int, float], ...] = ()  # step and dB of every evaluation
     picture: Optional[Picture] = None     # of Outcome.picture_path
 
 

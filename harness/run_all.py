@@ -4,6 +4,7 @@
     python harness/run_all.py --device 0
 """
 
+import io
 import os
 import shlex
 import signal
@@ -34,8 +35,9 @@ from harness import (  # noqa: E402
 )
 from harness.errors import HarnessError  # noqa: E402
 from harness.history import History  # noqa: E402
-from harness.records import Device, Session  # noqa: E402
-from harness.report import markdown  # noqa: E402
+from harness.records import Device, Session, Summary  # noqa: E402
+from harness.report import document, export, github, markdown  # noqa: E402
+from harness.report.write import append, write  # noqa: E402
 from harness.study import Study  # noqa: E402
 from harness.worktree import commit_of  # noqa: E402
 
@@ -45,18 +47,29 @@ def main(argv=None) -> int:
     args = config.parse_args(argv)
     session = open_session(args, 'run_all.py', sys.argv[1:] if argv is None else argv)
     if args.dry_run:
-        print(plan.describe(session.cases, stats.PAIRS if args.against else 1, args.max_runs,
-                            session.against, session.device, session.variables))
+        live.answer(plan.describe(session.cases, stats.PAIRS if args.against else 1, args.max_runs,
+                                  session.against, session.device, session.variables))
         return 0
     store.make_reports_folder(args.reports)
-    with History(config.history_url(args)) as history, live.View() as view:
+    with History(config.history_url(args)) as history, live.View(quiet=args.quiet) as view:
         study = Study(session, os.path.relpath(args.reports), view, args.budget, history)
-        summary = study.decide()
+        study.decide()
         if not args.no_confirm:
-            summary = study.confirm()
-    print('\n'.join(markdown.closing_lines(summary, args.reports)))
+            study.confirm()
+        summary = study.finish(args.lang)
+    tell(summary, args)
+    live.answer(document.summary_json(summary).rstrip() if args.json
+                else '\n'.join(markdown.closing_lines(summary, args.reports)))
     interrupted = any(r.outcome.interrupted for r in summary.records)
     return 130 if interrupted else judge.exit_status(summary.verdicts, args.strict)
+
+
+def tell(summary: Summary, args):
+    """Tell other tools, where they are asked for or run us."""
+    for line in github.publish(summary, os.environ, append):
+        print(line, file=sys.stderr)   # GitHub reads both, and --json has the other for itself
+    if args.export:
+        write(args.export, export.to_benchmark_json(summary))
 
 
 def open_session(args, program: str, argv: Sequence[str]) -> Session:
@@ -98,12 +111,17 @@ def run_main(program: str, start: Callable[[], int]):
     for sig in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, _stop)  # as Ctrl-C: stop the run, keep what is measured, report
     try:
-        sys.exit(start())
+        status = start()
+        print(end='', flush=True)   # here, where it can be seen that nobody reads on
+        sys.exit(status)
     except HarnessError as e:
         print(f'{program}: {e}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        sys.stdout = io.StringIO()   # or Python's own exit would fail on it once more
+        sys.exit(141)   # as shells call it
     except OSError as e:   # a full disk, a folder that is gone
         print(f'{program}: {e}: nothing can be said of the code; what was measured before is kept',
               file=sys.stderr)

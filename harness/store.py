@@ -3,13 +3,20 @@
 
 import glob
 import os
-from typing import List, Tuple
+from typing import Callable, List, Mapping, Sequence, Tuple
 
 from harness.errors import ConfigError
-from harness.files import read
+from harness.files import read, read_bytes
+from harness.history import Entry
 from harness.records import RunRecord, Session, Summary
-from harness.report import document, markdown, tables
+from harness.report import content, document, junit, markdown, page, plots, tables
+from harness.report.charts import Chart, chart_id
+from harness.report.chinese import to_chinese
+from harness.report.curves import session_charts
+from harness.report.trends import baselines_in, history_charts
 from harness.report.write import write
+
+LANGUAGES: Mapping[str, Callable[[str], str]] = {'en': str, 'zh': to_chinese}
 
 
 def make_reports_folder(reports: str):
@@ -31,14 +38,47 @@ def save_run(reports: str, record: RunRecord) -> str:
     return text
 
 
-def save_reports(reports: str, summary: Summary):
-    """Write what the verdicts can be made from again, then what people and other tools read."""
+def save_reports(reports: str, summary: Summary, charts: Sequence[Chart] = (),
+                 language: str = 'en'):
+    """Write what the verdicts can be made from again, then what people and other tools read.
+
+    charts: those that summary.md shows.  language: en or zh, of summary.md.
+    """
     write(_session_path(reports, summary.session.id), document.session_json(summary.session))
     for name, text in (('results.csv', tables.results_csv(summary)),
                        ('verdicts.csv', tables.verdicts_csv(summary)),
                        ('summary.json', document.summary_json(summary)),
-                       ('summary.md', markdown.to_markdown(summary))):
+                       ('junit.xml', junit.to_junit(summary)),
+                       ('summary.md', markdown.to_markdown(summary, charts,
+                                                           LANGUAGES[language]))):
         write(os.path.join(reports, name), text)
+
+
+def save_all(reports: str, summary: Summary, entries: Sequence[Entry], language: str = 'en'):
+    """Write the reports with their plots, and the page; it takes seconds, so once a session.
+
+    entries: the history of all runs.
+    """
+    of_session = session_charts(summary)
+    of_history = history_charts(entries, baselines_in(summary, entries))
+    for chart in (*of_session, *of_history):
+        path = os.path.join(reports, 'plots', chart.id)
+        write(f'{path}.svg', plots.to_svg(chart))
+        write(f'{path}.png', plots.to_png(chart))
+    ours = {chart_id('history', v.case) for v in summary.verdicts}
+    save_reports(reports, summary,
+                 (*of_session, *(chart for chart in of_history if chart.id in ours)), language)
+    said = content.of(summary)
+    png = read_bytes(os.path.join(reports, said.picture.path)) if said.picture else b''
+    write(os.path.join(reports, 'index.html'),
+          page.to_html(said, (*of_session, *of_history), entries, png, to_chinese))
+
+
+def save_history_page(reports: str, entries: Sequence[Entry]) -> str:
+    """Write the page of the history alone, and return its path."""
+    path = os.path.join(reports, 'history.html')
+    write(path, page.to_html(None, history_charts(entries, {}), entries, b'', to_chinese))
+    return path
 
 
 def load(reports: str, session: str = '') -> Tuple[Session, List[RunRecord]]:

@@ -5,14 +5,14 @@ import dataclasses
 import os
 import statistics
 import time
-from typing import List, Optional, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from harness import (
-    baseline,
     canary,
     evidence,
     judge,
     live,
+    outlook,
     parse,
     plan,
     run,
@@ -35,11 +35,19 @@ from harness.records import (
     RunRecord,
     Session,
     Summary,
+    Telemetry,
 )
 
 CANARY_TIMEOUT_S = 600   # an NPU compiles it first
 
-Made = Tuple[Outcome, Optional[Load], parse.TrainingLog]
+
+class Made(NamedTuple):
+    """What a run has left."""
+
+    outcome: Outcome
+    load: Optional[Load]
+    log: parse.TrainingLog
+    telemetry: Optional[Telemetry]
 
 
 class Study:
@@ -50,6 +58,7 @@ class Study:
         self.session, self.reports, self.history = session, reports, history
         self.view = view
         self.records: List[RunRecord] = []
+        self.aim = outlook.Aim()
         self.end = None if budget_s is None else time.monotonic() + budget_s
 
     def summary(self) -> Summary:
@@ -62,9 +71,11 @@ class Study:
         slowdown: of the new arm, on purpose, to try the verdict out.
         """
         first = stats.PAIRS if self.session.against else 1
+        looks = stats.looks(first, self.session.max_runs)
+        self._expect(outlook.Aim('verdict', self.session.cases, looks,
+                                 pairs=bool(self.session.against)))
         self.canary()
-        self._look_until_clear(self.session.cases, self.session.against,
-                               stats.looks(first, self.session.max_runs), slowdown)
+        self._look_until_clear(self.session.cases, self.session.against, looks, slowdown)
         return self.summary()
 
     def confirm(self) -> Summary:
@@ -86,7 +97,7 @@ class Study:
         try:
             self._look_until_clear([case], commit, stats.looks(stats.PAIRS, self.session.max_runs))
         except ConfigError as e:
-            self.view.say(f'{case.name}: cannot be confirmed: {e}')
+            self.view.warn(f'{case.name}: cannot be confirmed: {e}')
             return str(e)
         return ''
 
@@ -101,6 +112,7 @@ class Study:
             cases = [case for case in self.session.cases if len(self._sound(case)) < wanted]
             if not cases:
                 break
+            self._expect(outlook.Aim('the end', tuple(cases), (wanted,)))
             self.canary()
             if any(self.measure(case, index).fault for case in cases):
                 return [r for r in self.records if r.fault or not r.disturbed]
@@ -112,7 +124,7 @@ class Study:
                     'try again when it is quiet, or make the baseline of the others with '
                     '`python -m harness baseline promote --run`')
             if left_out:
-                self.view.say(f'{case.name}: {left_out} disturbed runs are left out')
+                self.view.warn(f'{case.name}: {left_out} disturbed runs are left out')
         return [run for case in self.session.cases for run in self._sound(case)]
 
     def _sound(self, case: Case) -> List[RunRecord]:
@@ -121,8 +133,7 @@ class Study:
     def measure(self, case: Case, index: int) -> RunRecord:
         """One run of this checkout."""
         planned = plan.run(case, index, self.session.id)
-        return self._keep(evidence.record(self.session, planned, *self._alone(planned, ROOT),
-                                          commit=''))
+        return self._keep(planned, self._alone(planned, ROOT), commit='')
 
     def compare(self, case: Case, index: int, commit: str,
                 slowdown: float = 0.0) -> Tuple[RunRecord, ...]:
@@ -132,20 +143,20 @@ class Study:
         roots = [folder if planned.arm is Arm.OLD else ROOT for planned in pair]
         # Speeds drift with the machine; a PSNR does not, and other devices are for one alone.
         if self.session.device.kind == 'cpu' and case.metric.relative:
-            made = self._in_turns(pair, roots)
-        else:
-            made = [self._alone(planned, root) for planned, root in zip(pair, roots)]
-        return tuple(self._keep(evidence.record(self.session, planned, *results,
-                                        commit=commit if planned.arm is Arm.OLD else ''))
-                     for planned, results in zip(pair, made))
+            made: Iterable[Made] = self._in_turns(pair, roots)
+        else:   # one after the other, unless the first is interrupted
+            made = (self._alone(planned, root) for planned, root in zip(pair, roots)
+                    if not self.session.ended)
+        return tuple(self._keep(planned, one, commit=commit if planned.arm is Arm.OLD else '')
+                     for planned, one in zip(pair, made))
 
     def canary(self):
         """Time the fixed workload; where it does not run, there is one value less."""
-        self.view.say('canary: timing a fixed workload')
+        self.view.doing('canary: timing a fixed workload')
         seconds = canary.seconds(run.ask(canary.COMMAND, ROOT, self.session.variables,
                                          timeout_s=CANARY_TIMEOUT_S))
         if not seconds:
-            self.view.say(f'canary: it did not run; `{" ".join(canary.COMMAND)}` says why')
+            self.view.warn(f'canary: it did not run; `{" ".join(canary.COMMAND)}` says why')
         self.session = dataclasses.replace(self.session,
                                            canary_s=(*self.session.canary_s, *seconds))
 
@@ -156,9 +167,10 @@ class Study:
     def _look(self) -> smi.Look:
         return smi.look(self.session.device, self.ask)
 
-    def _look_until_clear(self, cases: Sequence[Case], commit: str, looks: Sequence[int],
+    def _look_until_clear(self, cases: Sequence[Case], commit: str, looks: Tuple[int, ...],
                           slowdown: float = 0.0):
         for index in range(1, looks[-1] + 1):
+            self._expect(outlook.Aim('verdict', tuple(cases), looks, index, bool(commit)))
             for case in cases:
                 if not self._goes_on(case):
                     break
@@ -176,7 +188,12 @@ class Study:
                 cases = [case for case in cases if case.name not in clear]
             if not cases or self.session.ended:
                 break
+        self._expect(outlook.Aim())
         self.save()
+
+    def _expect(self, aim: outlook.Aim):
+        self.aim = aim
+        self.view.expect(outlook.outlook(self.summary(), aim, self.end))
 
     def _goes_on(self, case: Case) -> bool:
         """Whether there may be another run of a case; its first is made whatever the budget."""
@@ -198,7 +215,7 @@ class Study:
 
         def watch(pid, lines):
             sampler.sample(pid)
-            self.view.update(planned, log.feed(lines).progress())
+            self.view.update(planned, log.feed(lines).progress(), sampler.latest())
 
         folder = store.make_run_folder(self.reports, planned.id)
         try:
@@ -206,17 +223,17 @@ class Study:
                               watch)
         except RunError as e:
             outcome = _not_started(e, folder)
-        return outcome, sampler.load(), log
+        return Made(outcome, sampler.load(), log, sampler.telemetry())
 
     def _in_turns(self, pair: Sequence[PlannedRun], roots: Sequence[str]) -> List[Made]:
         """Both arms of a pair at once, in turns."""
         logs, sampler = [parse.TrainingLog() for _ in pair], telemetry.Sampler()
-        self.view.begin(pair[0])
+        self.view.begin(*pair)
 
         def watch(number, pids, lines):
             sampler.sample(*pids)
             progress = logs[number].feed(lines).progress()
-            self.view.update(pair[number], progress)
+            self.view.update(pair[number], progress, sampler.latest())
             return progress.step
 
         folders = [store.make_run_folder(self.reports, planned.id) for planned in pair]
@@ -225,45 +242,46 @@ class Study:
                                         folders, watch)
         except RunError as e:
             outcomes = tuple(_not_started(e, folder) for folder in folders)
-        return [(outcome, sampler.load(), log) for outcome, log in zip(outcomes, logs)]
+        return [Made(outcome, sampler.load(), log, sampler.telemetry())
+                for outcome, log in zip(outcomes, logs)]
 
-    def _keep(self, record: RunRecord) -> RunRecord:
+    def _keep(self, planned: PlannedRun, made: Made, commit: str) -> RunRecord:
         """Write all that is known by now: a later crash must not cost the earlier results."""
+        record = evidence.record(self.session, planned, **made._asdict(), commit=commit)
         self.records.append(record)
         text = store.save_run(self.reports, record)
         if self.history:
             try:
-                self.history.add(_entry(record), text)
+                self.history.add(evidence.entry(record), text)
             except ConfigError as e:   # run.json has it: no reason to end a session
-                self.view.say(f'not in the history: {e}')
+                self.view.warn(f'not in the history: {e}')
         if record.outcome.interrupted:
             self._ended(f'it was interrupted during {record.run.case.name}, run '
                         f'{record.run.index}')
         self.save()
         return record
 
+    def finish(self, language: str) -> Summary:
+        """Write the reports with plots and page, which between two runs would take too long."""
+        summary = self.summary()
+        self.view.doing('drawing plots and page')
+        store.save_all(self.reports, summary, self._entries(), language)
+        return summary
+
+    def _entries(self) -> Sequence[Entry]:
+        """The history of all runs; where it cannot be read, of this session."""
+        try:
+            if self.history:
+                return self.history.entries()
+        except ConfigError as e:
+            self.view.warn(f'the page shows the history of this session only: {e}')
+        return tuple(map(evidence.entry, self.records))
+
     def save(self):
         """Write the reports of what is known by now."""
-        store.save_reports(self.reports, self.summary())
-
-
-def _entry(record: RunRecord) -> Entry:
-    """What the history keeps of a run beside the whole of it.
-
-    Arms of pairs are series of their own: they are measured otherwise, and the old arm's commits
-    do not follow each other.  So are builds of TensorFlow, whatever the metric: a change of level
-    is put down to a commit, and no sentence beside it would name the build.
-    """
-    metric, facts, arm = record.run.case.metric, record.facts, record.run.arm
-    value = record.value(metric)
-    series = [baseline.digest({**baseline.match(metric, facts),
-                               'tensorflow': facts.get('tensorflow')}), arm.value]
-    return Entry(
-        run=record.run.id, session=record.session, case=record.run.case.name, metric=metric.name,
-        unit=metric.unit, value=None if record.fault or record.disturbed else value,
-        fault=record.fault or record.disturbed, commit=str(facts.get('commit', '')),
-        started_unix_s=record.outcome.started_unix_s, wall_s=record.outcome.wall_s,
-        match='-'.join(filter(None, series)))
+        summary = self.summary()
+        store.save_reports(self.reports, summary)
+        self.view.expect(outlook.outlook(summary, self.aim, self.end))
 
 
 def _not_started(error: RunError, folder: str) -> Outcome:

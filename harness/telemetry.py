@@ -7,17 +7,19 @@ import os
 import re
 import statistics
 import time
-from typing import Callable, Collection, Dict, List, NamedTuple, Optional
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import psutil
 
 from harness.files import read
-from harness.records import Load
-from harness.smi import Look
+from harness.records import Load, Moment, Telemetry
+from harness.smi import Look, Reading
 
 INTERVAL_S = 1.0
 DEVICE_INTERVAL_S = 10.0   # npu-smi takes its time
 LEAST_S = 8.0   # in less, the clock ticks of /proc say too little about others
+MOMENTS = 240   # that are kept of a run, at most; an even number
+MIB = 2 ** 20
 
 
 class Counters(NamedTuple):
@@ -29,6 +31,50 @@ class Counters(NamedTuple):
     throttled_s: float   # for which heat, or a quota, held it back (time, not CPU)
 
 
+class Series:
+    """The moments of a run of any length, at most MOMENTS.
+
+    Where they would be more, two neighbours become one, again and again: of shares and power it
+    has their mean, of memory and temperature the higher one, so that no peak is lost.
+    """
+
+    MERGES: Tuple[Callable[[Sequence[float]], float], ...] = (
+        statistics.mean, statistics.mean, max, statistics.mean, max, max, statistics.mean)
+
+    def __init__(self):
+        self._merged: List[Tuple[float, Moment]] = []
+        self._single: List[Tuple[float, Moment]] = []   # those that are still to become one
+        self._each = 1   # so many become one
+
+    def add(self, at_s: float, moment: Moment):
+        """One more."""
+        self._single.append((at_s, moment))
+        if len(self._single) < self._each:
+            return
+        self._merged.append(self._one(self._single))
+        self._single = []
+        if len(self._merged) == MOMENTS:
+            self._merged = [self._one(self._merged[i:i + 2]) for i in range(0, MOMENTS, 2)]
+            self._each *= 2
+
+    def telemetry(self) -> Optional[Telemetry]:
+        """All of them, to a tenth; None where there is none."""
+        kept = self._merged + ([self._one(self._single)] if self._single else [])
+        if not kept:
+            return None
+        columns = zip(*(moment for _, moment in kept))
+        return Telemetry(at_s=tuple(round(at_s, 1) for at_s, _ in kept), **{
+            name: tuple(None if value is None else round(value, 1) for value in column)
+            for name, column in zip(Moment._fields, columns)})
+
+    def _one(self, several: Sequence[Tuple[float, Moment]]) -> Tuple[float, Moment]:
+        """What stands for them all, at the time of the last."""
+        columns = zip(*(moment for _, moment in several))
+        known = [[value for value in column if value is not None] for column in columns]
+        return several[-1][0], Moment(*(
+            merge(values) if values else None for merge, values in zip(self.MERGES, known)))
+
+
 class Sampler:
     """Memory and CPU of process trees, and what others take meanwhile; it keeps its own pace."""
 
@@ -36,10 +82,12 @@ class Sampler:
         """look: at the device; the first is made before the run, so whoever is there is foreign."""
         self._look = look
         first = look()
-        self._others, self._slowed = dict(first.processes), ''
+        self._others, self._slowed, self._reading = dict(first.processes), '', first.reading
         self._peak_bytes = 0
         self._cpu_s: Dict[int, float] = {}   # by process: those that have ended count too
         self._foreign_threads: List[int] = []
+        self._series = Series()
+        self._latest: Optional[Moment] = None
         self._began = self._last_counters = counters()
         self._started = self._last = self._next = time.monotonic()
         self._next_look = self._started + DEVICE_INTERVAL_S
@@ -49,33 +97,52 @@ class Sampler:
         now = time.monotonic()
         if now < self._next:
             return
+        wall_s, counted, cpu_s = now - self._last, self._last_counters, self._cpu_total_s()
         self._next, self._last = now + INTERVAL_S, now
         trees = {p.pid: p for pid in pids for p in _tree(pid)}
         self._foreign_threads += _foreign_threads(trees)
-        self._peak_bytes = max(self._peak_bytes, sum(map(self._add, trees.values())))
+        resident = sum(map(self._add, trees.values()))
+        self._peak_bytes = max(self._peak_bytes, resident)
         self._last_counters = counters()
-        if now >= self._next_look:
+        looks = now >= self._next_look
+        if looks:
             self._next_look = now + DEVICE_INTERVAL_S
             self._look_at_device(trees)
+        if resident:   # else there is no run: it has ended, or not begun
+            self._latest = Moment(
+                *_shares(wall_s, counted, self._last_counters, self._cpu_total_s() - cpu_s),
+                resident / MIB, *(self._reading if looks else Reading()))
+            self._series.add(now - self._started, self._latest)
+
+    def latest(self) -> Optional[Moment]:
+        """The newest, with the device as the newest look has found it; None before the first."""
+        return self._latest and Moment(*self._latest[:3], *self._reading)
+
+    def telemetry(self) -> Optional[Telemetry]:
+        """Moment by moment; of the device only where it was looked at.  None: no moment."""
+        return self._series.telemetry()
 
     def load(self) -> Optional[Load]:
         """What was seen; None where nothing was."""
         wall_s = self._last - self._started
         if not self._peak_bytes or wall_s <= 0:
             return None
-        cpu_s = sum(self._cpu_s.values())
+        cpu_s = self._cpu_total_s()
         load = Load(self._peak_bytes, 100 * cpu_s / wall_s, device_slowed=self._slowed,
                     device_others=tuple(f'{name} ({pid})' for pid, name in
                                         sorted(self._others.items())))
         if wall_s < LEAST_S:
             return load
-        spent = Counters(*(b - a for a, b in zip(self._began, self._last_counters)))
+        spent = _spent(self._began, self._last_counters)
         threads = self._foreign_threads
         return dataclasses.replace(
-            load, foreign_cpu_percent=100 * max(0.0, spent.busy_s - spent.own_s - cpu_s) / wall_s,
+            load, foreign_cpu_percent=_foreign_percent(wall_s, spent, cpu_s),
             foreign_threads=statistics.median(threads) if threads else None,
             steal_percent=100 * spent.steal_s / wall_s,
             throttled_percent=100 * spent.throttled_s / wall_s)
+
+    def _cpu_total_s(self) -> float:
+        return sum(self._cpu_s.values())
 
     def _add(self, process: psutil.Process) -> int:
         """Note a process's CPU time; its resident bytes, 0 where it has just ended."""
@@ -92,7 +159,7 @@ class Sampler:
         # In a container the tool may give the host's number of a process, our own among them: one
         # that is not to be seen here counts only where it was there before.
         seen = self._look()
-        self._slowed = self._slowed or seen.slowed
+        self._slowed, self._reading = self._slowed or seen.slowed, seen.reading
         self._others.update({pid: name for pid, name in seen.processes.items()
                              if pid not in ours and psutil.pid_exists(pid)})
 
@@ -107,6 +174,27 @@ def counters() -> Counters:
         sum(getattr(t, name, 0.0) for t in cores for name in busy), own.user + own.system,
         sum(getattr(t, 'steal', 0.0) for t in cores),
         _too_hot_s() + _over_quota_s() / max(1, len(cores)))
+
+
+def _spent(before: Counters, after: Counters) -> Counters:
+    return Counters(*(b - a for a, b in zip(before, after)))
+
+
+def _foreign_percent(wall_s: float, spent: Counters, cpu_s: float) -> float:
+    """What others took while the run took so much CPU time."""
+    return 100 * max(0.0, spent.busy_s - spent.own_s - cpu_s) / wall_s
+
+
+def _shares(wall_s: float, before: Counters, after: Counters,
+            cpu_s: float) -> Tuple[Optional[float], Optional[float]]:
+    """Of the run and of others between two moments, to some percent: the kernel counts in ticks.
+
+    The first moment may come right after the start, when there is nothing to take a share of.
+    """
+    if wall_s < INTERVAL_S / 2:
+        return None, None
+    return (100 * max(0.0, cpu_s) / wall_s,
+            _foreign_percent(wall_s, _spent(before, after), cpu_s))
 
 
 def _usable_cores() -> Collection[int]:

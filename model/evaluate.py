@@ -2,8 +2,9 @@
 """Checkpoint -> images, PSNR and SSIM."""
 
 import csv
+import math
 import os
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -11,6 +12,13 @@ from model import data, degrade, images, metrics, picture, progress
 from model.upscale import Forward, restored, super_resolve
 
 PICTURED = 4  # images in the comparison
+
+
+class Shown(NamedTuple):
+    """A row of the comparison."""
+
+    image: str
+    details: Sequence[np.ndarray]   # LR, bicubic, RCAN, HR
 
 
 class Score(NamedTuple):
@@ -55,11 +63,14 @@ def test_only(config, files: Sequence[str], log):
 
 
 def measure(upscale: Forward, test_set: str, pairs: Sequence[data.Pair], config,
-            log) -> List[Score]:
-    """The scores of every image, logged as they come, and at last their mean, called `mean`."""
+            log, **of) -> List[Score]:
+    """The scores of every image, logged as they come, and at last their mean, called `mean`.
+
+    of: what the accuracy is of, to be logged with it: step_num=N of a training.
+    """
     log(progress.start('eval', test_set=test_set))
     folder = config.result_folder(test_set)
-    scores, rows = [], []
+    scores, shown = [], []
     for pair in pairs:
         lr, hr = np.asarray(pair.lr), np.asarray(pair.hr)
         sr = super_resolve(upscale, lr, config)
@@ -69,13 +80,13 @@ def measure(upscale: Forward, test_set: str, pairs: Sequence[data.Pair], config,
         log(progress.quality_line(scores[-1].psnr_db, scores[-1].ssim, pair.name))
         if config.save_test_result:
             images.write_png(os.path.join(folder, result_name(pair.name, config)), sr)
-        if len(rows) < PICTURED:
-            rows.append(picture.row(lr, bicubic, sr, hr, config.scale))
+        if len(shown) < PICTURED:
+            shown.append(Shown(pair.name, picture.details(lr, bicubic, sr, hr, config.scale)))
     if config.mode == 'test':
-        images.write_png(os.path.join(folder, 'comparison.png'), picture.column(rows))
+        _write_comparison(os.path.join(folder, 'comparison.png'), shown, config, log)
     mean = Score(test_set, 'mean', *(float(v) for v in np.mean([s[2:] for s in scores], axis=0)))
     log(progress.event('bicubic_psnr', mean.bicubic_psnr_db, images=len(pairs)))
-    log(progress.event('eval_accuracy', mean.psnr_db, ssim=mean.ssim, images=len(pairs)))
+    log(progress.event('eval_accuracy', mean.psnr_db, ssim=mean.ssim, images=len(pairs), **of))
     log(progress.stop('eval'))
     log(progress.quality_line(mean.psnr_db, mean.ssim, f'{test_set} ({len(pairs)} images)'))
     return [*scores, mean]
@@ -84,6 +95,26 @@ def measure(upscale: Forward, test_set: str, pairs: Sequence[data.Pair], config,
 def result_name(name: str, config) -> str:
     """The file of an upscaled image, as the reference calls it; name is without extension."""
     return f'{name}X{config.scale}.png'
+
+
+def _write_comparison(path: str, shown: Sequence[Shown], config, log):
+    """Write the picture, and log what it shows, so that others can cut it up and label it."""
+    images.write_png(path, picture.table([row.details for row in shown]))
+    log(progress.event(
+        'comparison', os.path.relpath(path, config.result_path),
+        side_px=picture.SIDE_PX, gap_px=picture.GAP_PX,
+        rows=[{'image': row.image, 'psnr_db': [_detail_db(d, row.details[-1]) for d in row.details]}
+              for row in shown]))
+
+
+def _detail_db(detail: np.ndarray, hr: np.ndarray) -> Optional[float]:
+    """PSNR on Y of exactly the pixels that are shown (LR: its squares), with no shave at all.
+
+    None where they are equal, as HR's own are: the PSNR is infinite, and JSON has no such number.
+    """
+    framed = [np.pad(d, [(1, 1), (1, 1), (0, 0)], 'constant') for d in (detail, hr)]
+    psnr_db = metrics.psnr_y(*framed, scale=1)    # the shave takes only the frame away
+    return round(psnr_db, 4) if math.isfinite(psnr_db) else None
 
 
 def _quality(image: np.ndarray, hr: np.ndarray, scale: int):

@@ -1,31 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """The picture that says more than a PSNR: the same detail in LR, bicubic, RCAN and HR (pure)."""
 
-from typing import Sequence
+from typing import List, Sequence
 
 import numpy as np
 
 SIDE = 96      # HR pixels of the detail
 ENLARGED = 2   # shown larger, pixel by pixel, so that nothing is smoothed by whoever shows it
-GAP = 4        # white pixels between two details
+SIDE_PX = SIDE * ENLARGED
+GAP_PX = 4     # white between two squares
 
 
-def row(lr: np.ndarray, bicubic: np.ndarray, sr: np.ndarray, hr: np.ndarray,
-        scale: int) -> np.ndarray:
-    """One image's detail four times, left to right: LR, bicubic, RCAN, HR; uint8 [h, w, 3].
+def details(lr: np.ndarray, bicubic: np.ndarray, sr: np.ndarray, hr: np.ndarray,
+            scale: int) -> List[np.ndarray]:
+    """The same detail of LR, bicubic, RCAN and HR; uint8 [h, w, 3], no side above SIDE.
 
-    lr [h, w, 3] is shown in squares of scale pixels; the others are [s*h, s*w, 3].
+    lr [h, w, 3] has squares of scale pixels there; the others are [s*h, s*w, 3], hr perhaps a bit
+    larger.
     """
     blocky = lr.repeat(scale, axis=0).repeat(scale, axis=1)
-    y, x = _most_detailed(hr[:sr.shape[0], :sr.shape[1]])
-    details = [image[y:y + SIDE, x:x + SIDE] for image in (blocky, bicubic, sr, hr)]
-    return _beside([d.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1) for d in details], axis=1)
+    hr = hr[:sr.shape[0], :sr.shape[1]]
+    y, x = _most_detailed(hr)
+    # Copies: a view would keep the whole image in memory.
+    return [image[y:y + SIDE, x:x + SIDE].copy() for image in (blocky, bicubic, sr, hr)]
 
 
-def column(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """The rows of several images, one below the other; those of smaller images are left out."""
-    widest = max(r.shape[1] for r in rows)
-    return _beside([r for r in rows if r.shape[1] == widest], axis=0)
+def table(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """The details of several images, one image a row, as squares with white between them.
+
+    What a detail lacks to a square, because its image is smaller, is white.
+    """
+    return _beside([_beside([_square(detail) for detail in row], axis=1) for row in rows], axis=0)
+
+
+def _square(detail: np.ndarray) -> np.ndarray:
+    """Enlarged: [SIDE_PX, SIDE_PX, 3]."""
+    square = np.full([SIDE, SIDE, 3], 255, np.uint8)
+    square[:detail.shape[0], :detail.shape[1]] = detail
+    return square.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
 
 
 def _most_detailed(hr: np.ndarray):
@@ -39,7 +51,7 @@ def _most_detailed(hr: np.ndarray):
 
 def _beside(parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
     shape = list(parts[0].shape)
-    shape[axis] = GAP
+    shape[axis] = GAP_PX
     gap = np.full(shape, 255, np.uint8)
     with_gaps = [p for part in parts for p in (gap, part)][1:]
     return np.concatenate(with_gaps, axis=axis)

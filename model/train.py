@@ -50,7 +50,8 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
                 checkpoint.save(saver, session, config, step)
                 log(progress.stop('save', step_num=step))
                 if forward:
-                    *_, mean = evaluate.measure(forward, config.test_set, test_pairs, config, log)
+                    *_, mean = evaluate.measure(forward, config.test_set, test_pairs, config, log,
+                                                step_num=step)
                     summary.write(step, psnr_db=mean.psnr_db, ssim=mean.ssim)
 
         log(progress.stop('init'))

@@ -2,8 +2,9 @@
 """What a chart is: drawn beside summary.md by plots.py, and on the page by a browser."""
 
 import re
+import statistics
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,44 @@ class Chart:
 def chart_id(kind: str, case: str) -> str:
     """A name for a file and for an anchor, whatever a case is called."""
     return re.sub('[^A-Za-z0-9_-]', '-', f'{kind}-{case}')
+
+
+class Window(NamedTuple):
+    """What of the y axis is shown, and how many points are not: they are named beside it."""
+
+    low: float
+    high: float
+    below: Tuple[float, ...]
+    above: Tuple[float, ...]
+
+
+def window(chart: Chart) -> Window:
+    """The range of what is beyond the warm-up; of long lines, without what is far from the rest.
+
+    Far: beyond the quartiles by more than three times their distance.
+    """
+    last = max((span.last for span in chart.spans), default=float('-inf'))
+    runs = [line for line in chart.lines if line.style != 'dashed']
+    counted = [y for line in runs for x, y in zip(line.x, line.y) if y is not None and x > last]
+    expected = [edge for band in chart.bands for edge in (*band.low, *band.high)]
+    expected += _values([line for line in chart.lines if line.style == 'dashed'])
+    low, high = _usual(counted or _values(runs), any(line.style == 'line' for line in runs))
+    low, high = min([low, *expected]), max([high, *expected])
+    room = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
+    low, high = low - room, high + room
+    values = _values(chart.lines)
+    return Window(low, high, tuple(v for v in values if v < low),
+                  tuple(v for v in values if v > high))
+
+
+def _usual(values: Sequence[float], many: bool) -> Tuple[float, float]:
+    if not many or len(values) < 8:
+        return min(values), max(values)
+    ordered = sorted(values)
+    first, third = ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
+    far = 3 * (third - first) or statistics.median(ordered) * 0.1
+    return (max(ordered[0], first - far), min(ordered[-1], third + far))
+
+
+def _values(lines: Sequence[Line]) -> List[float]:
+    return [y for line in lines for y in line.y if y is not None]

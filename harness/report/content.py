@@ -27,6 +27,7 @@ SIGNS = {Status.PASS: '✅', Status.IMPROVED: '🚀', Status.NO_BASELINE: '🆕'
          Status.INCONCLUSIVE: '❔', Status.REGRESSION: '❌', Status.INVALID: '⛔'}
 
 DISAGREEMENT = 0.05  # between the step time's throughput and the wall's: beyond it is explained
+COLUMNS = ('LR', 'bicubic', 'RCAN', 'HR')   # of a run's picture
 DIFFERS = 'differs'  # the word beside a fact that is not the same as there
 
 TRUST = (
@@ -144,9 +145,7 @@ def _sentence(summary: Summary) -> str:
 def _clause(v: Verdict) -> str:
     c, metric = v.comparison, v.metric
     if v.status is Status.INVALID:
-        why = (v.reason[len(NO_STATEMENT):] if v.reason.startswith(NO_STATEMENT)
-               else 'the machine has changed.')
-        return f'{v.case} says nothing about the code: {why}'
+        return f'{v.case} says nothing about the code: {_why_invalid(v)}'
     if c is None:
         measured = f': {_value(metric, v.value)} measured' if v.value is not None else ''
         return f'{v.case} cannot be compared yet{measured}.'
@@ -157,12 +156,22 @@ def _clause(v: Verdict) -> str:
         limit = metric.change(-c.margin).lstrip('-')
         return (f'{v.case} is proven not worse than {there} by more than {limit}: {metric.label} '
                 f'{numbers}.')
+    if v.status is Status.INCONCLUSIVE and v.baseline and v.against:
+        return (f'{v.case} looks {metric.direction(c.difference)} than its baseline, but side by '
+                f'side with revision {v.against} it is too noisy to call.')
     if v.status is Status.INCONCLUSIVE:
         return f'{v.case} is too noisy to call: {metric.label} {numbers} against {there}.'
     if v.curve:
         return f'{v.case} trains worse than {there}: its loss curve leaves the envelope.'
     return (f'{v.case} is {metric.direction(c.difference)} than {there}: {metric.label} {numbers}'
             f'{_confirmed(v)}.')
+
+
+def _why_invalid(v: Verdict) -> str:
+    if v.reason.startswith(NO_STATEMENT):
+        return v.reason[len(NO_STATEMENT):]
+    return ('what looks like a regression could not be confirmed, for the machine was disturbed.'
+            if v.disturbed else 'the machine has changed.')
 
 
 def _confirmed(v: Verdict) -> str:
@@ -287,7 +296,7 @@ def _environment(summary: Summary) -> Table:
             unlike = any(other not in ('', value) for other in others)
             rows.append((name, str(value), *map(str, others),
                          *([DIFFERS if unlike else ''] if there else [])))
-    return Table(('what', 'here', *there, *([''] if there else [])), tuple(rows))
+    return Table(('what', 'here', *there, *(['difference'] if there else [])), tuple(rows))
 
 
 def _compared_with(summary: Summary) -> Mapping[str, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Iterator, List, Sequence, Tuple
 
 from harness import stats
 from harness.judge import CURVE_ERROR
-from harness.records import PSNR, Baseline, Measurement, RunRecord, Summary, Verdict
+from harness.records import PSNR, Arm, Baseline, Measurement, RunRecord, Summary, Verdict
 from harness.report.charts import Band, Chart, Line, Span, chart_id
 from harness.report.content import run_name
 
@@ -84,12 +84,12 @@ def _psnrs(verdict: Verdict, records: Sequence[RunRecord]) -> List[Chart]:
         return []
     runs = tuple(Line(run_name(r), tuple(float(step) for step, _ in m.psnr_curve),
                       tuple(db for _, db in m.psnr_curve), 'points') for r, m in found)
-    ends = (min(line.x[0] for line in runs), max(line.x[-1] for line in runs))
+    ends = (0.0, max(line.x[-1] for line in runs))
     bicubic_db = found[0][1].bicubic_psnr_db
     lines = [*runs, *([level('bicubic', ends, bicubic_db)] if bicubic_db else [])]
     bands: Tuple[Band, ...] = ()
     if verdict.baseline and verdict.metric == PSNR:
-        lines.append(level(f'limit of {verdict.case}', ends, limit(verdict.baseline)))
+        lines.append(level('limit', ends, limit(verdict.baseline)))
         bands = (expected(verdict.baseline, ends),)
     return [Chart(chart_id('psnr', verdict.case), f'PSNR of {verdict.case}', 'step', 'PSNR, dB',
                   'Every evaluation of the trainings, beside bicubic upscaling.', tuple(lines),
@@ -97,14 +97,17 @@ def _psnrs(verdict: Verdict, records: Sequence[RunRecord]) -> List[Chart]:
 
 
 def _telemetry(case: str, records: Sequence[RunRecord]) -> List[Chart]:
+    note = 'What is not known is a gap. Arms of a pair that took turns were seen together.'
     return [Chart(chart_id(kind, case), f'{title} {case}', 'seconds since the run began', y_label,
-                  'A gap was not known.', tuple(_columns(records, columns)), detail=True)
+                  note, tuple(_columns(records, columns)), detail=True)
             for kind, title, y_label, columns in TELEMETRY]
 
 
 def _columns(records: Sequence[RunRecord],
              columns: Sequence[Tuple[str, str]]) -> Iterator[Line]:
     for r in records:
+        if r.outcome.turns and r.run.arm is Arm.OLD:
+            continue   # one sampler saw both arms together: what the new one has is theirs
         for suffix, name in columns:
             values = getattr(r.telemetry, name, ())
             if r.telemetry and any(value is not None for value in values):

@@ -7,9 +7,7 @@ from typing import Callable, List, Optional, Sequence
 from harness.records import Summary
 from harness.report import content
 from harness.report.charts import Chart
-from harness.report.content import SIGNS, Advice, Failure, Reason, RunPicture, Table
-
-COLUMNS = ('LR', 'bicubic', 'RCAN', 'HR')   # of a run's picture
+from harness.report.content import COLUMNS, SIGNS, Advice, Failure, Reason, RunPicture, Table
 
 
 def to_markdown(summary: Summary, charts: Sequence[Chart] = (),
@@ -40,7 +38,13 @@ def to_markdown(summary: Summary, charts: Sequence[Chart] = (),
 def closing_lines(summary: Summary, reports: str) -> List[str]:
     """What the terminal says at the end: a line a case, then where to read on."""
     return [*(f'{v.status.value:12} {v.case}: {v.reason}' for v in summary.verdicts),
-            f'report: {os.path.relpath(os.path.join(reports, "summary.md"))}']
+            *report_lines(reports)]
+
+
+def report_lines(reports: str) -> List[str]:
+    """Where to read on."""
+    return [f'{name}: {os.path.relpath(os.path.join(reports, file))}'
+            for name, file in (('report', 'summary.md'), ('page', 'index.html'))]
 
 
 class _Writer:
@@ -73,7 +77,7 @@ class _Writer:
 
     def why(self, reasons: Sequence[Reason]) -> str:
         return '\n\n'.join([self.heading('Why'), '\n'.join(
-            f'- **{r.case}** ({self.text(r.status.value)}): {self.text(r.text)}'
+            f'- **{r.case}** {self.text(r.status.value)}: {self.text(r.text)}'
             for r in reasons)])
 
     def what_to_do(self, advice: Sequence[Advice]) -> str:

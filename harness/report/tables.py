@@ -1,65 +1,94 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records -> CSV: results.csv, a row a run, and verdicts.csv, a row a gate."""
+"""Records -> CSV: results.csv, a row a run, and verdicts.csv, a row a gate.
 
-from typing import Any, Dict, Iterable
+What the columns mean, with their units, is in reports/README.md.
+"""
+
+import re
+from functools import partial
+from typing import Any, Callable, Mapping, Sequence
 
 import pandas
 
-from harness.records import RunRecord, Summary, Verdict
+from harness.records import RunRecord, Summary
 
-RUN_METRICS = ('images_per_s', 'step_s', 'step_mad_s', 'wall_images_per_s', 'first_step_s',
-               'time_to_first_step_s', 'final_loss', 'psnr_db', 'ssim', 'bicubic_psnr_db', 'steps',
-               'first_counted_step', 'steady', 'step_p95_s', 'outlier_share')
+Columns = Mapping[str, Callable[[Any], Any]]
 
-OTHERS = ('foreign_cpu_percent', 'foreign_threads', 'steal_percent', 'throttled_percent')
+# A spreadsheet runs a cell that begins so; where it splits at semicolons, a cell begins after one.
+FORMULA = re.compile(r'(^|;\s*)(?=[=+\-@＝＋－＠])')
+CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f]')
 
 
 def results_csv(summary: Summary) -> str:
-    """A row a run; a metric that was not measured is empty."""
-    return _csv(_run_row(record) for record in summary.records)
+    """A row a run; what was not measured is empty."""
+    return _csv(RESULTS, summary.records)
 
 
 def verdicts_csv(summary: Summary) -> str:
     """A row a gate; differences are shares for images/s and decibel for PSNR."""
-    return _csv(_verdict_row(verdict) for verdict in summary.verdicts)
+    return _csv(VERDICTS, summary.verdicts)
 
 
-def _run_row(record: RunRecord) -> Dict[str, Any]:
-    measured, load = record.measurement, record.load
-    return {
-        'session': record.session, 'run': record.run.id, 'case': record.run.case.name,
-        'arm': record.run.arm.value, 'seed': record.run.seed, 'fault': record.fault,
-        'disturbance': record.disturbance,
-        **{name: getattr(measured, name, None) for name in RUN_METRICS},
-        'steps_per_s': 1 / measured.step_s if measured and measured.step_s else None,
-        'wall_s': round(record.outcome.wall_s, 3),
-        'peak_memory_mib': round(load.peak_memory_bytes / 2 ** 20, 1) if load else None,
-        'mean_cpu_percent': round(load.mean_cpu_percent, 1) if load else None,
-        **{name: getattr(load, name, None) for name in OTHERS},
-        'device': record.facts.get('device'), 'commit': record.facts.get('commit'),
-    }
+def _of(part: str, *names: str) -> Columns:
+    """Columns of a record's part; empty where the record has none."""
+    return {name: partial(_field, part, name) for name in names}
 
 
-def _verdict_row(verdict: Verdict) -> Dict[str, Any]:
-    c, b = verdict.comparison, verdict.baseline
-    return {
-        'case': verdict.case, 'metric': verdict.metric.name, 'unit': verdict.metric.unit,
-        'verdict': verdict.status.value, 'value': verdict.value, 'runs': verdict.runs,
-        'baseline': c and c.baseline, 'difference': c and c.difference, 'low': c and c.low,
-        'high': c and c.high, 'p_value': c and c.p_value, 'confidence': c and 1 - c.error,
-        'against': verdict.against, 'margin': c and c.margin, 'baseline_runs': b and len(b.values),
-        'baseline_name': b and b.name, 'reason': verdict.reason,
-    }
+def _field(part: str, name: str, record: Any) -> Any:
+    return getattr(getattr(record, part), name, None)
 
 
-def _csv(rows: Iterable[Dict[str, Any]]) -> str:
-    return pandas.DataFrame([{name: _cell(value) for name, value in row.items()}
-                             for row in rows]).to_csv(index=False)
+def _steps_per_s(r: RunRecord) -> Any:
+    return r.measurement and r.measurement.step_s and 1 / r.measurement.step_s
+
+
+RESULTS: Columns = {
+    'session': lambda r: r.session,
+    'run': lambda r: r.run.id,
+    'case': lambda r: r.run.case.name,
+    'arm': lambda r: r.run.arm.value,
+    'seed': lambda r: r.run.seed,
+    'fault': lambda r: r.fault,
+    'disturbance': lambda r: r.disturbance,
+    **_of('measurement', 'images_per_s', 'step_s', 'step_mad_s', 'wall_images_per_s',
+          'first_step_s', 'time_to_first_step_s', 'final_loss', 'psnr_db', 'ssim',
+          'bicubic_psnr_db', 'steps', 'first_counted_step', 'steady', 'step_p95_s',
+          'outlier_share'),
+    'steps_per_s': _steps_per_s,
+    **_of('outcome', 'wall_s'),
+    'peak_memory_mib': lambda r: r.load and r.load.peak_memory_bytes / 2 ** 20,
+    **_of('load', 'mean_cpu_percent', 'foreign_cpu_percent', 'foreign_threads', 'steal_percent',
+          'throttled_percent'),
+    'device': lambda r: r.facts.get('device'),
+    'commit': lambda r: r.facts.get('commit'),
+}
+
+VERDICTS: Columns = {
+    'case': lambda v: v.case,
+    'metric': lambda v: v.metric.name,
+    'unit': lambda v: v.metric.unit,
+    'verdict': lambda v: v.status.value,
+    'value': lambda v: v.value,
+    'runs': lambda v: v.runs,
+    **_of('comparison', 'baseline', 'difference', 'low', 'high', 'p_value'),
+    'confidence': lambda v: v.comparison and 1 - v.comparison.error,
+    'against': lambda v: v.against,
+    **_of('comparison', 'margin'),
+    'baseline_runs': lambda v: v.baseline and len(v.baseline.values),
+    'baseline_name': lambda v: v.baseline and v.baseline.name,
+    'reason': lambda v: v.reason,
+}
+
+
+def _csv(columns: Columns, records: Sequence[Any]) -> str:
+    """Numbers with nine digits: more than any log holds, and fewer than arithmetic makes up."""
+    rows = [[_cell(get(record)) for get in columns.values()] for record in records]
+    return pandas.DataFrame(rows, columns=list(columns)).to_csv(index=False, float_format='%.9g')
 
 
 def _cell(value: Any) -> Any:
     """Text on one line, with an apostrophe where a spreadsheet would run it as a formula."""
     if not isinstance(value, str):
         return value
-    text = ' '.join(value.split())
-    return "'" + text if text.startswith(('=', '+', '-', '@')) else text
+    line = CONTROL.sub(lambda found: f'\\x{ord(found[0]):02x}', ' '.join(value.split()))
+    return FORMULA.sub(r"\1'", line)

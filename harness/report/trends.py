@@ -10,6 +10,7 @@ from harness.report.charts import Chart, Line, Mark, chart_id
 from harness.report.curves import expected, level, limit
 from harness.report.series import Series, series_of
 
+ALONE_S = 43200.0   # on either side of a single run
 Baselines = Mapping[Tuple[str, str], Baseline]   # by case and match
 
 
@@ -34,7 +35,8 @@ def baselines_in(summary: Summary, entries: Sequence[Entry]) -> Baselines:
 def _chart(of_case: List[Series], baselines: Baselines) -> Chart:
     case, metric = of_case[0].case, of_case[0].metric
     times = [e.started_unix_s for s in of_case for e in s.measured]
-    ends = min(times), max(times)
+    room_s = (max(times) - min(times)) * 0.03 or ALONE_S
+    ends = min(times) - room_s, max(times) + room_s
     compared = [(s, baselines[s.case, s.match]) for s in of_case if (s.case, s.match) in baselines]
     return Chart(
         chart_id('history', case), f'History of {case}', 'day', f'{metric.label}, {metric.unit}',

@@ -25,6 +25,12 @@ def write(path: str, data: Union[str, bytes]):
         raise
 
 
+def append(path: str, text: str):
+    """Add text, as UTF-8, to a file of somebody else's, which stays the same file."""
+    with open(path, 'ab') as f:
+        f.write(text.encode('utf-8', 'backslashreplace'))
+
+
 def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)

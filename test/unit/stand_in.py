@@ -28,8 +28,9 @@ esac
 """
 
 
-def training_log(steps=12, seconds=0.5, batch_size=16, until_step=None, status='success', **config):
-    """What a training prints, made by the writer of the real one."""
+def training_log(steps=12, seconds=0.5, batch_size=16, until_step=None, status='success',
+                 evaluated=None, **config):
+    """What a training prints, made by the writer of the real one; evaluated: dB by step."""
     config = {'preset': 'smoke', 'batch_size': batch_size, 'max_step': steps, 'log_freq': 1,
               'seed': 0, 'device_kind': 'cpu', 'tensorflow': '1.15.0', **config}
     lines = [progress.start('init'), progress.event('config', config), progress.stop('init'),
@@ -40,6 +41,8 @@ def training_log(steps=12, seconds=0.5, batch_size=16, until_step=None, status='
         last = step == steps
         lines.append(progress.step_lines(step, 94.0 if last else 4 + 1 / step,
                                          9.0 if last else seconds))
+        if step in (evaluated or {}):
+            lines += evaluation_lines(evaluated[step], 31.537, step_num=step)
     if until_step is None:
         lines += [progress.event('input_wait', 0.25), progress.stop('run', status=status),
                   progress.training_lines([seconds] * (steps - 1) + [9.0], batch_size, 94.0,
@@ -47,15 +50,22 @@ def training_log(steps=12, seconds=0.5, batch_size=16, until_step=None, status='
     return '\n'.join(lines) + '\n'
 
 
+def evaluation_lines(psnr_db, bicubic_db, **of):
+    """What one evaluation prints, of one image; of: the step of a training that goes on."""
+    shown = [] if of else [progress.event(
+        'comparison', 'comparison.png', side_px=192, gap_px=4,
+        rows=[{'image': '0801', 'psnr_db': [27.0, bicubic_db, psnr_db, None]}])]
+    return [progress.start('eval', test_set='DIV2K_valid'),
+            progress.quality_line(psnr_db, 0.92, '0801'), *shown,
+            progress.event('bicubic_psnr', bicubic_db, images=1),
+            progress.event('eval_accuracy', psnr_db, ssim=0.92, images=1, **of),
+            progress.stop('eval'), progress.quality_line(psnr_db, 0.92, 'DIV2K_valid (1 images)')]
+
+
 def test_log(psnr_db=32.5, bicubic_db=31.537):
     """What an evaluation prints."""
-    return '\n'.join([
-        progress.start('init'), progress.start('eval', test_set='DIV2K_valid'),
-        progress.quality_line(psnr_db, 0.92, '0801'),
-        progress.event('bicubic_psnr', bicubic_db, images=1),
-        progress.event('eval_accuracy', psnr_db, ssim=0.92, images=1), progress.stop('eval'),
-        progress.quality_line(psnr_db, 0.92, 'DIV2K_valid (1 images)'),
-        progress.accuracy_lines(psnr_db, bicubic_db)]) + '\n'
+    return '\n'.join([progress.start('init'), *evaluation_lines(psnr_db, bicubic_db),
+                      progress.accuracy_lines(psnr_db, bicubic_db)]) + '\n'
 
 
 test_log.__test__ = False  # a log, not a test

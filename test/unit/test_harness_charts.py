@@ -124,7 +124,7 @@ def test_every_evaluation_is_a_point_above_or_below_bicubic():
     assert (run.x, run.y, run.style) == ((4.0, 12.0), (30.1, 32.0), 'points')
     assert (bicubic.name, bicubic.y, bicubic.style) == ('bicubic', (31.537, 31.537), 'dashed')
     assert limit.y == (pytest.approx(31.9), pytest.approx(31.9))
-    low, high = band_at(chart, 4.0)
+    low, high = band_at(chart, 12.0)
     assert 31.9 < low < 32.0 < high < 32.1
 
 
@@ -157,6 +157,15 @@ def test_what_others_took_is_a_line_beside_the_run():
     assert [line.name for line in drawn['cpu-performance'].lines] == [
         'performance 1', 'performance 1, others']
     assert drawn['device-performance'].lines[0].y == (97.0, None, 98.0)
+
+
+def test_of_a_pair_that_took_turns_the_load_is_drawn_once():
+    seen = telemetry(cpu_percent=(150.0, 190.0, 180.0))
+    arms = [dataclasses.replace(r, telemetry=seen) for r in pair(32.0, 32.0)]
+    assert len(charts_of(*arms)['cpu-performance'].lines) == 2
+    in_turns = [with_outcome(r, turns=(Turn(2, 4), Turn(8, 10))) for r in arms]
+    assert [line.name for line in charts_of(*in_turns)['cpu-performance'].lines] == [
+        'performance 1 new']
 
 
 # --- history --------------------------------------------------------------------------------------
@@ -204,7 +213,9 @@ def test_the_baseline_of_a_session_is_drawn_in_the_series_of_its_runs():
     found = trends.baselines_in(summary, kept)
     assert found == {('performance', 'aaaaaaaaaaaa0000'): baseline()}
     chart, = trends.history_charts(kept, found)
-    low, high = band_at(chart, kept[0].started_unix_s)
+    band, = chart.bands
+    assert band.x[0] < kept[0].started_unix_s < kept[1].started_unix_s < band.x[1]
+    low, high = band.low[0], band.high[0]
     assert low < min(SPEEDS) and max(SPEEDS) < high < 33
     limit = chart.lines[-1]
     assert (limit.name, limit.style) == ('limit', 'dashed')

@@ -104,6 +104,7 @@ REFUSED = [
     (['--dry'], '--dry'),
     (['--max', '5'], '--max'),
     (['now'], 'now'),
+    (['--json', '--dry-run'], '--dry-run: not allowed with argument --json'),
 ]
 
 
@@ -144,6 +145,6 @@ def test_help_names_every_flag_with_its_default(capsys):
     printed = capsys.readouterr().out
     for flag in ('--device', '--kind', '--cases', '--max-runs', '--budget', '--against',
                  '--no-confirm', '--preset', '--data_path', '--max_step', '--reports', '--strict',
-                 '--dry-run'):
+                 '--dry-run', '--quiet', '--json'):
         assert flag in printed
     assert 'default: performance,full' in printed

@@ -12,8 +12,8 @@ from stand_in import training_log
 
 from harness import files
 from harness.errors import ParseError
-from harness.parse import TrainingLog, diagnose
-from harness.records import Progress, Turn
+from harness.parse import TrainingLog
+from harness.records import Detail, Picture, Progress, Turn
 
 # Every run of the tests draws the same examples.
 fuzzed = settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -267,10 +267,11 @@ counts = st.dictionaries(st.sampled_from(['batch_size', 'max_step', 'log_freq'])
 events = st.fixed_dictionaries({
     'key': json_values | st.sampled_from(['config', 'init_start', 'first_step_start', 'device',
                                           'first_step_stop', 'run_stop', 'eval_start',
-                                          'eval_accuracy', 'eval_stop']),
+                                          'eval_accuracy', 'eval_stop', 'comparison']),
     'time_ms': st.integers() | json_values,
     'value': counts | json_values,
-    'metadata': st.dictionaries(st.sampled_from(['ssim', 'status']), json_values) | json_values,
+    'metadata': st.dictionaries(st.sampled_from(
+        ['ssim', 'status', 'step_num', 'side_px', 'gap_px', 'rows']), json_values) | json_values,
 }).map(lambda event: ':::MLLOG ' + json.dumps(event))
 any_line = events | st.lists(pieces, max_size=4).map(''.join)
 
@@ -321,7 +322,7 @@ def test_no_mutation_of_a_good_log_passes_for_another_number_of_steps(lines):
         assert measured.steps == len(measured.losses) == len(measured.step_seconds) == 12
 
 
-# --- meanwhile, and what a failure means ----------------------------------------------------------
+# --- meanwhile ------------------------------------------------------------------------------------
 
 def progress_before(text):
     return TrainingLog().feed(GOOD[:number_of(GOOD, text)]).progress()
@@ -333,9 +334,9 @@ def progress_before(text):
     ('first_step_stop', 'compiling', 0),
     ('1 training step', 'training', 0),
     ('12 training step', 'training', 11),
-    ('Final images/sec', 'saved', 12),
+    ('Final images/sec', 'finishing', 12),
     ('eval_stop', 'evaluating', 12),
-    ('Final PSNR', 'done', 12),
+    ('Final PSNR', 'finishing', 12),
 ])
 def test_progress_names_the_phase_and_the_step(before, phase, step):
     progress = progress_before(before)
@@ -349,32 +350,23 @@ def test_progress_shows_the_last_loss_and_the_median_speed_so_far():
     assert progress.images_per_s == pytest.approx(BATCH_SIZE / 0.845915)
 
 
+def test_progress_shows_how_far_the_recent_steps_are_from_that_speed():
+    # Of 7.0127, 23.5576, 18.7645 and 19.0668 images/s; the speed is 18.9144.
+    assert progress_before('5 training step').images_per_s_mad == pytest.approx(
+        (0.1524 + 4.6432) / 2, abs=1e-3)
+    assert progress_before('3 training step').images_per_s_mad is None    # of two steps
+    assert progress_before('4 training step').images_per_s_mad is not None
+    lines, _ = of_steps([0.1 * i for i in range(1, 26)] + [0.5] * 20)
+    assert TrainingLog().feed(lines).progress().images_per_s_mad == 0     # of the last twenty
+    lines, _ = of_steps([0.5, 0.5, 0.0, 0.5])                             # one was not timed
+    assert TrainingLog().feed(lines).progress().images_per_s_mad == 0
+
+
 def test_lines_may_come_in_any_portions():
     log = TrainingLog()
     for line in GOOD:
         log.feed([line]).progress()
     assert log.measurement() == measure(GOOD)
-
-
-@pytest.mark.parametrize('output, meaning', [
-    ('\n'.join(recorded('out_of_memory.log')), 'the memory ran out'),
-    ('\n'.join(recorded('killed.log')), 'something killed it'),
-    ('\n'.join(recorded('diverged.log')), 'the training diverged'),
-    ('3 training step completed\nLoss : nan\nElpased time : 0.117060', 'the training diverged'),
-    ("ModuleNotFoundError: No module named 'npu_bridge'", 'npu_bridge is missing'),
-    ('main.py: --device_kind npu, but npu_bridge cannot load its library (libge_runner.so: cannot '
-     'open)', 'a library of CANN or of the driver is not'),
-    ('main.py: an image cannot be used, mend or remove it: a.png: damaged', 'data set is missing'),
-    ('[Error] para "data_path" must be config', 'the data set is missing'),
-    ('OSError: [Errno 28] No space left on device', 'the disk is full'),
-    ('aclrtSetDevice failed, ret is -8020', 'the device is busy'),
-    ('asked to be on the npu, but none of its operations was in the graph', 'on the CPU instead'),
-    ('\n'.join(GOOD), ''),
-    ('', ''),
-])
-def test_the_output_of_a_failure_is_explained_where_we_know_it(output, meaning):
-    assert meaning in diagnose(output)
-    assert bool(diagnose(output)) == bool(meaning)
 
 
 # --- which steps count, and where the time went ---------------------------------------------------
@@ -495,3 +487,78 @@ def test_of_a_run_that_took_turns_only_steps_begun_in_a_turn_count():
     assert (made.step_s, made.images_per_s) == (0.25, 64)
     assert made.wall_images_per_s is None       # it was stopped half of the time
     assert TrainingLog().feed(log).measurement().step_s == 0.75
+
+
+# --- the PSNR against the steps, and the picture --------------------------------------------------
+
+def of_an_evaluation(accuracy='30.0', metadata='"ssim": 0.9'):
+    """A whole log whose training was evaluated before its end, and what that said."""
+    lines, _ = of_steps([3.0] + [0.5] * 11)
+    said = '"value": 30.0, "metadata": {"ssim": 0.9}'
+    assert sum(said in line for line in lines) == 1
+    return [line.replace(said, f'"value": {accuracy}, "metadata": {{{metadata}}}')
+            for line in lines]
+
+
+def test_evaluations_between_the_steps_make_a_curve_that_ends_with_the_last_one():
+    curve = measure(of_an_evaluation(metadata='"ssim": 0.9, "step_num": 8')).psnr_curve
+    assert curve == ((8, 30.0),)
+    assert measure(GOOD).psnr_curve == ((12, 25.7959),)
+    assert measure(TRAINED).psnr_curve == ()
+
+
+def test_an_evaluation_whose_step_is_not_known_or_that_has_no_figure_is_no_point():
+    assert measure(of_an_evaluation()).psnr_curve == ()      # of an older training
+    assert measure(of_an_evaluation('Infinity', '"ssim": 0.9, "step_num": 8')).psnr_curve == ()
+
+
+@pytest.mark.parametrize('step, complaint', [
+    ('13', 'an evaluation at step 13 of 12'), ('0', 'damaged line'), ('-1', 'damaged line'),
+    ('1.5', 'damaged line'), ('true', 'damaged line'), ('"8"', 'damaged line'),
+    ('null', 'damaged line')])
+def test_a_step_that_cannot_be_makes_the_log_no_measurement(step, complaint):
+    with pytest.raises(ParseError, match=complaint):
+        measure(of_an_evaluation(metadata=f'"ssim": 0.9, "step_num": {step}'))
+
+
+LAYOUT = ('{"side_px": 192, "gap_px": 4, "rows": '
+          '[{"image": "0801", "psnr_db": [27.5, 31.25, 32.5, null]}]}')
+
+
+def with_picture(layout=LAYOUT, value='"comparison.png"'):
+    """The recorded log with that event in its evaluation."""
+    event = (':::MLLOG {"key": "comparison", "time_ms": 1, '
+             f'"value": {value}, "metadata": {layout}}}')
+    place = number_of(GOOD, 'eval_accuracy')
+    return [*GOOD[:place], event, *GOOD[place:]]
+
+
+def test_a_log_says_what_the_picture_shows():
+    assert measure(with_picture()).picture == Picture(
+        192, 4, (Detail('0801', (27.5, 31.25, 32.5, None)),))
+    assert measure(GOOD).picture is None
+
+
+def test_of_several_test_sets_no_picture_is_kept_and_none_is_described():
+    assert measure(with_picture(value='"B100/comparison.png"')).picture is None
+
+
+def test_a_name_that_is_no_text_is_made_one():
+    shown = measure(with_picture(LAYOUT.replace('0801', r'\udcff <b>'))).picture
+    assert shown.rows[0].image == r'\udcff <b>'
+    assert shown.rows[0].image.encode('utf-8')
+
+
+@pytest.mark.parametrize('old, new', [
+    ('192', '0'), ('192', '-1'), ('192', '1000000'), ('192', '1.5'), ('192', 'true'),
+    ('192', '"192"'), ('4, "rows"', 'null, "rows"'), ('"side_px": 192, ', ''),
+    ('"0801"', 'null'), ('"0801"', '17'), ('0801', 'x' * 256), ('"image": "0801", ', ''),
+    ('32.5, null', '32.5'), ('32.5, null', '32.5, null, null'), ('32.5', '"32.5"'),
+    ('32.5', 'Infinity'), ('32.5', 'NaN'), ('32.5', '-1.0'), ('32.5', 'true'),
+    ('[27.5, 31.25, 32.5, null]', 'null'), ('[27.5, 31.25, 32.5, null]', '"abcd"'),
+    ('[{', '[7, {'), ('[{"image"', '[], "more": [{"image"'),
+    ('[{', '[' + '{"image": "a", "psnr_db": [1.0, 1.0, 1.0, null]}, ' * 100 + '{')])
+def test_a_picture_that_cannot_be_is_damage(old, new):
+    assert LAYOUT.count(old) == 1
+    with pytest.raises(ParseError, match='damaged line'):
+        measure(with_picture(LAYOUT.replace(old, new)))

@@ -37,12 +37,52 @@ def test_both_scripts_run_and_every_report_is_written(project, harness):
     done = harness()
     assert done.returncode == 0, done.stderr
     assert [line.split(':')[0] for line in done.stdout.splitlines()] == [
-        'NO_BASELINE  performance', 'NO_BASELINE  full', 'report']
+        'NO_BASELINE  performance', 'NO_BASELINE  full', 'report', 'page']
     assert set(REPORTS) < set(os.listdir(str(project.root / 'reports')))
     rows = pandas.read_csv(str(project.root / 'reports/results.csv'))
     assert list(rows.case) == ['performance', 'full']
     assert list(rows.images_per_s) == [32, 32]
     assert rows.psnr_db[1] == 32.5
+
+
+def test_the_report_shows_plots_and_the_page_all_that_the_history_has(project, harness):
+    harness()
+    harness('--lang', 'zh')
+    reports = project.root / 'reports'
+    shown = re.findall(r'\((plots/[a-z-]+\.(?:png|svg))\)', (reports / 'summary.md').read_text())
+    assert {'plots/steps-performance.png', 'plots/history-performance.svg',
+            'plots/history-full.png', 'plots/psnr-full.png'} < set(shown)
+    assert all((reports / path).stat().st_size > 1000 for path in shown)
+    assert '## 接下来做什么' in (reports / 'summary.md').read_text()
+    page = (reports / 'index.html').read_text()
+    for run in (reports / 'runs').glob('*-full-1'):
+        assert run.name in page
+    assert len(list((reports / 'runs').glob('*-full-1'))) == 2
+
+
+def test_on_github_each_verdict_is_an_annotation_and_the_report_the_steps_summary(
+        project, harness, tmp_path):
+    step = tmp_path / 'step.md'
+    step.write_text('what came before\n')
+    done = harness('--json', GITHUB_ACTIONS='true', GITHUB_STEP_SUMMARY=str(step))
+    assert json.loads(done.stdout)['verdicts']
+    assert re.findall('^::notice title=(.*?)::', done.stderr, re.M) == [
+        'NO_BASELINE%3A performance', 'NO_BASELINE%3A full']
+    assert step.read_text().startswith('what came before\n# 🆕 NO_BASELINE')
+
+
+def test_the_values_are_exported_for_github_action_benchmark(project, harness, tmp_path):
+    harness('--cases', 'performance', '--export', str(tmp_path / 'values.json'))
+    value, = json.loads((tmp_path / 'values.json').read_text())
+    assert (value['value'], value['unit']) == (32.0, 'images/s')
+
+
+def test_a_file_that_cannot_be_exported_to_is_refused_before_anything_runs(project, harness):
+    done = harness('--export', '/nowhere/values.json')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == ("run_all.py: argument --export: must be a file in a folder that can be "
+                           "written, not '/nowhere/values.json'\n")
+    assert not project.trained()
 
 
 def test_everything_about_a_run_is_kept(project, harness):
@@ -69,7 +109,7 @@ def test_the_other_case_is_still_judged_where_one_fails(project, harness):
     done = harness()
     assert done.returncode == 3
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        'NO_BASELINE', 'INVALID', 'report:']
+        'NO_BASELINE', 'INVALID', 'report:', 'page:']
 
 
 @pytest.mark.parametrize('log, complaint', [
@@ -234,7 +274,7 @@ def test_every_run_is_in_the_history_and_none_that_was_slowed_on_purpose(project
     assert harness('--cases', 'performance', '--against', 'HEAD').returncode == 0
     said = project.run(sys.executable, '-m', 'harness', 'history').stdout
     assert said.count('performance, throughput, 3 runs ') == 2
-    assert all(re.search(rf'\(match [0-9a-f]{{8}}-{arm}\)', said) for arm in ('old', 'new'))
+    assert all(re.search(rf'match [0-9a-f]{{8}}, {arm} arm', said) for arm in ('old', 'new'))
     project.run(sys.executable, '-m', 'harness', 'certify', '--runs', '1', '--max-runs', '3',
                 '--kind', 'cpu', '--max_step', '12')
     assert project.run(sys.executable, '-m', 'harness', 'history').stdout == said
@@ -305,6 +345,50 @@ def test_certify_tries_equal_and_slowed_code_and_the_report_quotes_it(project, h
     assert '0 of 1 quiet comparisons alarmed' in summary(project)
     planned = project.run(sys.executable, '-m', 'harness', 'plan', '--see', '3%', '--kind', 'cpu')
     assert 'to see a loss of 3 % with probability 0.8' in planned.stdout
+
+
+@pytest.mark.parametrize('train, status, word', [
+    (None, 0, 'NO_BASELINE'), ('echo "cannot find the thing" >&2; exit 7', 3, 'INVALID')])
+def test_json_is_the_summary_and_nothing_else_on_standard_output_also_after_a_crash(
+        project, harness, train, status, word):
+    project.model_does(train=train)
+    done = harness('--cases', 'performance', '--json')
+    assert done.returncode == status
+    assert [v['status'] for v in json.loads(done.stdout)['verdicts']] == [word]
+    assert done.stdout == (project.root / 'reports/summary.json').read_text()
+    assert 'performance 1: ' in done.stderr
+
+
+def test_quiet_leaves_the_closing_lines_and_what_is_wrong(project, harness):
+    done = harness('--quiet')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        'NO_BASELINE', 'NO_BASELINE', 'report:', 'page:']
+    (project.root / 'test/canary.sh').write_text('exit 1')
+    failed = harness('--quiet', '--cases', 'performance', '--json')
+    assert json.loads(failed.stdout)['verdicts']
+    assert failed.stderr == 'canary: it did not run; `bash test/canary.sh` says why\n' * 2
+
+
+def test_a_quiet_bad_request_still_says_what_is_wrong(project, harness):
+    done = harness('--quiet', '--json', '--cases', 'fast')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert "unknown case 'fast'" in done.stderr
+
+
+@pytest.mark.parametrize('verb, status', [
+    (['harness/run_all.py', '--kind', 'cpu', '--dry-run'], 0),
+    (['-m', 'harness', 'baseline', 'show'], 141)])   # as shells call it
+def test_a_reader_that_wants_no_more_sees_no_traceback(project, verb, status):
+    (project.root / 'harness/baselines').mkdir(exist_ok=True)
+    for path in (ROOT / 'harness/baselines').glob('*.json'):
+        shutil.copy(str(path), str(project.root / 'harness/baselines'))
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, *verb], cwd=str(project.root), env=project.env,
+                          stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (status, b'')
 
 
 def test_strict_turns_a_missing_baseline_into_status_5(harness):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run takes from the host; the processes are real, the clock is not."""
 
+import dataclasses
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,7 +10,8 @@ import psutil
 import pytest
 
 from harness import telemetry
-from harness.smi import Look
+from harness.records import Telemetry
+from harness.smi import Look, Reading
 
 MEMORY_BYTES, CPU_S = 64 * 2 ** 20, 0.3
 
@@ -218,3 +220,141 @@ def test_the_device_is_looked_at_less_often_than_the_host(clock):
         clock.s += 1
         sampler.sample(psutil.Process().pid)
     assert len(looked) == 1 + 3
+
+
+# --- moment by moment -----------------------------------------------------------------------------
+
+class Machine:
+    """What the kernel says of a run's one process and of the whole machine, second by second."""
+
+    def __init__(self, monkeypatch, clock):
+        self.clock, self.counted = clock, telemetry.Counters(100.0, 1.0, 0.0, 0.0)
+        self.cpu_s, self.mib, self.pids = 0.0, 0, [1]
+        monkeypatch.setattr(telemetry, 'counters', lambda: self.counted)
+        monkeypatch.setattr(telemetry, '_tree', lambda pid: [self.process(p) for p in self.pids])
+        monkeypatch.setattr(telemetry, '_foreign_threads', lambda trees: [])
+
+    def process(self, pid):
+        return SimpleNamespace(
+            pid=pid, oneshot=lambda: open('/dev/null'),
+            cpu_times=lambda: SimpleNamespace(user=self.cpu_s, system=0.0),
+            memory_info=lambda: SimpleNamespace(rss=self.mib * 2 ** 20))
+
+    def go(self, sampler, seconds=1.0, cpu_s=0.0, others_s=0.0, own_s=0.0, mib=100):
+        """So much happens, then the sampler looks."""
+        self.clock.s += seconds
+        self.cpu_s += cpu_s
+        busy_s, own_before_s, *rest = self.counted
+        self.counted = telemetry.Counters(busy_s + cpu_s + others_s + own_s, own_before_s + own_s,
+                                          *rest)
+        self.mib = mib
+        sampler.sample(1)
+
+
+@pytest.fixture
+def machine(monkeypatch, clock):
+    return Machine(monkeypatch, clock)
+
+
+def test_before_the_first_moment_nothing_is_known(machine):
+    sampler = telemetry.Sampler(lambda: Look(reading=Reading(50, 1000, 40, 70)))
+    assert sampler.latest() is None
+    assert sampler.telemetry() is None
+
+
+def test_a_moment_has_the_shares_of_the_time_since_the_last_one(machine):
+    sampler = telemetry.Sampler()
+    machine.go(sampler, seconds=2, cpu_s=3, others_s=0.5, own_s=0.25, mib=300)
+    assert sampler.latest()[:3] == pytest.approx((150, 25, 300))
+    machine.go(sampler, seconds=4, cpu_s=1, others_s=0, own_s=1, mib=200)
+    assert sampler.latest()[:3] == pytest.approx((25, 0, 200))
+    machine.go(sampler, seconds=0.5, cpu_s=9)           # too early: not yet a moment
+    kept = sampler.telemetry()
+    assert kept.at_s == (2, 6)
+    assert (kept.cpu_percent, kept.foreign_cpu_percent) == ((150, 25), (25, 0))
+    assert kept.memory_mib == (300, 200)
+
+
+def test_a_look_right_after_the_start_has_a_size_and_no_shares(machine):
+    sampler = telemetry.Sampler()
+    machine.go(sampler, seconds=0)
+    assert sampler.latest()[:3] == (None, None, 100)
+
+
+def test_a_process_that_ends_takes_nothing_back(machine):
+    sampler = telemetry.Sampler()
+    machine.pids = [1, 2]
+    machine.go(sampler, cpu_s=0.5)
+    machine.pids = [1]
+    machine.go(sampler, cpu_s=0.25)
+    assert sampler.telemetry().cpu_percent == (100, 25)
+    assert sampler.telemetry().foreign_cpu_percent == (0, 0)
+
+
+def test_where_no_process_of_the_run_is_there_is_no_moment_of_it(machine):
+    sampler = telemetry.Sampler()
+    machine.go(sampler, cpu_s=0.5)
+    machine.pids = []
+    machine.go(sampler)
+    assert sampler.telemetry().at_s == (1,)
+
+
+def test_what_the_device_does_stands_where_it_was_looked_at_and_stays_the_latest(machine):
+    looks = iter([Look(reading=Reading(0, 10, 30, 60)), Look(reading=Reading(90, 9000, 50, None)),
+                  Look()])
+    sampler = telemetry.Sampler(lambda: next(looks))
+    machine.go(sampler)
+    assert sampler.latest()[3:] == (0, 10, 30, 60)      # as before the run
+    for _ in range(10):
+        machine.go(sampler)
+    assert sampler.latest()[3:] == (90, 9000, 50, None)
+    kept = sampler.telemetry()
+    assert kept.device_percent == (None,) * 9 + (90, None)
+    assert kept.device_memory_mib == (None,) * 9 + (9000, None)
+    assert kept.device_celsius == (None,) * 9 + (50, None)
+    assert kept.device_watts == (None,) * 11
+    for _ in range(10):
+        machine.go(sampler)
+    assert sampler.latest()[3:] == (None,) * 4          # its tool tells no more
+
+
+def test_however_long_a_run_takes_its_moments_are_few_and_no_peak_is_lost(machine):
+    looks = iter(range(10 ** 6))
+    sampler = telemetry.Sampler(
+        lambda: Look(reading=Reading(*[100.0 if next(looks) % 100 == 50 else 0.0] * 4)))
+    seconds = 5000
+    for second in range(1, seconds + 1):
+        machine.go(sampler, cpu_s=1 if second % 2 else 0, others_s=0.25,
+                   mib=9000 if second == 777 else 100)
+    kept = sampler.telemetry()
+    columns = dataclasses.asdict(kept)
+    assert {len(column) for column in columns.values()} == {len(kept.at_s)}
+    assert telemetry.MOMENTS / 2 <= len(kept.at_s) <= telemetry.MOMENTS
+    assert kept.at_s[-1] == seconds
+    assert list(kept.at_s) == sorted(set(kept.at_s))
+    assert set(kept.cpu_percent) == {50} and set(kept.foreign_cpu_percent) == {25}
+    place = kept.memory_mib.index(9000)
+    assert kept.at_s[place - 1] < 777 <= kept.at_s[place] and kept.memory_mib.count(9000) == 1
+    assert max(kept.device_memory_mib) == max(kept.device_celsius) == 100   # one look of many
+    assert 0 < max(kept.device_percent) == max(kept.device_watts) < 100     # of several looks
+
+
+def test_the_last_moments_of_a_long_run_are_not_lost(machine):
+    sampler = telemetry.Sampler()
+    for _ in range(telemetry.MOMENTS):
+        machine.go(sampler)
+    assert len(sampler.telemetry().at_s) == telemetry.MOMENTS / 2
+    machine.go(sampler, mib=500)                         # half of what becomes one
+    assert sampler.telemetry().at_s[-2:] == (telemetry.MOMENTS, telemetry.MOMENTS + 1)
+    assert sampler.telemetry().memory_mib[-1] == 500
+
+
+def test_a_value_has_a_tenth_and_no_more_digits(machine):
+    sampler = telemetry.Sampler(lambda: Look(reading=Reading(33.333, 1024.49, 41.26, 71.75)))
+    machine.go(sampler, seconds=10.123, cpu_s=3.3333, others_s=1.1111)
+    assert [column[0] for column in dataclasses.asdict(sampler.telemetry()).values()] == [
+        10.1, 32.9, 11.0, 100.0, 33.3, 1024.5, 41.3, 71.8]
+
+
+def test_a_record_has_a_column_for_everything_in_a_moment():
+    assert [f.name for f in dataclasses.fields(Telemetry)] == ['at_s', *telemetry.Moment._fields]

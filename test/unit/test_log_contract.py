@@ -4,12 +4,14 @@
 import statistics
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 from stand_in import test_log, training_log
 
 from harness import parse
 from harness.parse import TrainingLog
-from model import progress
+from model import evaluate, progress
 
 
 def read(text):
@@ -22,6 +24,33 @@ def test_the_harness_reads_what_the_model_prints():
     assert (measured.images_per_s, measured.step_s) == (32, 0.25)
     assert (measured.psnr_db, measured.ssim, measured.bicubic_psnr_db) == (32.5, 0.92, 31.5)
     assert measured.device_kind == 'cpu'
+    assert measured.picture.rows[0].psnr_db == (27, 31.5, 32.5, None)
+
+
+def test_the_harness_reads_the_psnr_of_evaluations_between_the_steps():
+    trained = training_log(steps=12, evaluated={4: 30.12345, 8: 31.5, 12: 32.25})
+    assert read(trained).psnr_curve == ((4, 30.1234), (8, 31.5), (12, 32.25))
+    assert read(trained).psnr_db is None
+    assert read(trained + test_log(32.5)).psnr_curve == ((4, 30.1234), (8, 31.5), (12, 32.5))
+
+
+def test_the_harness_finds_every_square_of_the_picture_that_the_model_writes(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, [4, 9, 9, 3]).astype(np.uint8)
+    shown = [evaluate.Shown('0801', list(pixels)),
+             evaluate.Shown('no \udcff text', list(pixels // 2))]
+    path, lines = str(tmp_path / parse.PICTURE), []
+    evaluate._write_comparison(path, shown, SimpleNamespace(result_path=str(tmp_path)),
+                               lines.append)
+    picture = read(training_log() + '\n'.join(lines) + '\n' + test_log().replace(
+        '"comparison"', '"another"')).picture
+    assert [row.image for row in picture.rows] == ['0801', r'no \udcff text']
+    written = np.asarray(Image.open(path))
+    pitch = picture.side_px + picture.gap_px
+    assert written.shape[:2] == (2 * pitch - picture.gap_px, 4 * pitch - picture.gap_px)
+    for y, (row, given) in enumerate(zip(picture.rows, shown)):
+        assert row.psnr_db[-1] is None and all(0 < value < 20 for value in row.psnr_db[:3])
+        for x, detail in enumerate(given.details):
+            assert (written[y * pitch, x * pitch] == detail[0, 0]).all()
 
 
 def test_modelzoos_lines_keep_their_spelling():

@@ -90,14 +90,64 @@ def test_the_results_are_a_table_at_the_end_of_standard_output(run):
             pytest.approx(float(value), abs=6e-4) for value in values]
 
 
+def details_of(folder, count=4):
+    """What the comparison must show of a folder for the network tiny.nearest()."""
+    pairs = data.load_pairs(folder, '', 2, '.cache')[:count]
+    return [(pair.name, picture.details(lr, degrade.upscale(lr, 2), tiny.enlarge(lr),
+                                        np.asarray(pair.hr), 2))
+            for pair, lr in ((pair, np.asarray(pair.lr)) for pair in pairs)]
+
+
+def y_psnr(image, hr):
+    """By the definition, written down once more, with nothing shaved off."""
+    y, y_hr = (16 + i.astype(float) @ [65.481, 128.553, 24.966] / 255 for i in (image, hr))
+    return 10 * np.log10(255 ** 2 / np.mean((y - y_hr) ** 2))
+
+
+def comparison(text):
+    """The one event that says what the comparison shows."""
+    found, = [line for key, line in tiny.events(text) if key == 'comparison']
+    return found
+
+
 def test_the_comparison_shows_the_first_four_images(run):
     tiny.write('five', **{name: tiny.smooth(100, 110, seed) for seed, name in enumerate('abcde')})
     run(mode='test', pre_trained_model=tiny.nearest(), test_GT_path='five')
-    rows = []
-    for pair in data.load_pairs('five', '', 2, '.cache')[:4]:
-        lr, hr = np.asarray(pair.lr), np.asarray(pair.hr)
-        rows.append(picture.row(lr, degrade.upscale(lr, 2), tiny.enlarge(lr), hr, 2))
-    assert np.array_equal(images.read_rgb('result/comparison.png'), picture.column(rows))
+    assert np.array_equal(images.read_rgb('result/comparison.png'),
+                          picture.table([details for _, details in details_of('five')]))
+
+
+def test_the_log_says_what_the_comparison_shows_and_its_psnr(run):
+    tiny.write('five', **{name: tiny.smooth(130, 140, seed) for seed, name in enumerate('abcde')})
+    found = comparison(run(mode='test', pre_trained_model=tiny.nearest(), test_GT_path='five'))
+    assert found['value'] == 'comparison.png'
+    layout = found['metadata']
+    shown = images.read_rgb('result/comparison.png')
+    pitch = layout['side_px'] + layout['gap_px']
+    assert shown.shape[:2] == (4 * pitch - layout['gap_px'], 4 * pitch - layout['gap_px'])
+    assert [row['image'] for row in layout['rows']] == ['a', 'b', 'c', 'd']
+    for row, (_, details) in zip(layout['rows'], details_of('five')):
+        *others, hr = details
+        assert row['psnr_db'] == [*(pytest.approx(y_psnr(image, hr), abs=1e-4)
+                                    for image in others), None]
+
+
+def test_a_detail_that_is_equal_to_hr_has_no_psnr_in_the_log(run):
+    tiny.write('flat', a=np.full([100, 110, 3], 128, np.uint8))
+    text = run(mode='test', pre_trained_model=tiny.nearest(), test_GT_path='flat')
+    assert comparison(text)['metadata']['rows'] == [{'image': 'a', 'psnr_db': [None] * 4}]
+
+
+def test_the_smallest_images_are_compared_too(run):
+    tiny.write('HRs', a=tiny.smooth(16, 18), b=tiny.smooth(131, 17, 1))
+    tiny.write('LRs', a=tiny.smooth(8, 9), b=tiny.smooth(65, 8, 1))   # a pixel of HR is over
+    text = run(mode='test', pre_trained_model=tiny.nearest(), test_GT_path='HRs',
+               test_LR_path='LRs')
+    layout = comparison(text)['metadata']
+    shown = images.read_rgb('result/comparison.png')
+    assert shown.shape[0] == 2 * layout['side_px'] + layout['gap_px']
+    for row in layout['rows']:
+        assert all(value > 0 for value in row['psnr_db'][:3])
 
 
 def test_the_checkpoint_of_a_training_measures_as_it_did_in_the_training(run):
@@ -105,6 +155,13 @@ def test_the_checkpoint_of_a_training_measures_as_it_did_in_the_training(run):
     tested = run(mode='test', pre_trained_model='model_dir/RCAN_X2_4_1_1-4')
     assert len(tiny.logged(trained, 'Y_PSNR')) == 3
     assert tiny.logged(trained, 'Y_PSNR') == tiny.logged(tested, 'Y_PSNR')
+
+
+def test_validation_during_the_training_says_of_which_step_it_is(run):
+    text = run(max_step=4, model_save_freq=2, test_with_train=True)
+    accuracies = [line['metadata'] for key, line in tiny.events(text) if key == 'eval_accuracy']
+    assert [metadata['step_num'] for metadata in accuracies] == [2, 4]
+    assert 'comparison' not in dict(tiny.events(text))   # there is no picture of it
 
 
 def test_validation_during_the_training_writes_images_only_on_demand(run):
@@ -187,6 +244,8 @@ def test_several_sets_are_measured_in_one_go_in_their_order(run, bench):
     assert tiny.logged(text, 'Final PSNR') == [first[-1][2], second[-1][2]]
     assert [line['metadata'] for key, line in tiny.events(text) if key == 'eval_start'] == [
         {'test_set': 'Set5'}, {'test_set': 'B100'}]
+    assert [line['value'] for key, line in tiny.events(text) if key == 'comparison'] == [
+        'Set5/comparison.png', 'B100/comparison.png']
     table = [[cell.strip() for cell in line.split('|')[1:3]] for line in text.splitlines()[-6:]]
     assert table == [row[:2] for row in [*first, *second]]
 
