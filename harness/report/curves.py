@@ -30,7 +30,8 @@ def session_charts(summary: Summary) -> Tuple[Chart, ...]:
         records = [r for r in summary.records if r.run.case.name == verdict.case]
         charts += [_steps(verdict, records), _losses(verdict, records),
                    *_psnrs(verdict, records), *_telemetry(verdict.case, records)]
-    return tuple(chart for chart in charts if chart.lines)
+    return tuple(chart for chart in charts
+                 if any(y is not None for line in chart.lines for y in line.y))
 
 
 def _steps(verdict: Verdict, records: Sequence[RunRecord]) -> Chart:

@@ -137,10 +137,10 @@ def _chart(chart: Chart, words: _Words) -> Dict[str, Any]:
 
 def _window(chart: Chart) -> Optional[List[Optional[float]]]:
     """The y range at first, where there is more than what matters; null: all that there is."""
-    shown = window(chart)
-    if chart.log_y or not (shown.below or shown.above):
+    if chart.log_y:
         return None
-    return [_digits(shown.low), _digits(shown.high)]
+    shown = window(chart)
+    return [_digits(shown.low), _digits(shown.high)] if shown.below or shown.above else None
 
 
 def _runs(entries: Sequence[Entry], words: _Words) -> Dict[str, Any]:

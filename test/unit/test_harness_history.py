@@ -146,6 +146,14 @@ def test_the_entries_of_one_case_are_no_others(history):
     assert history.entries("x' OR '1'='1") == ()
 
 
+def test_entries_come_without_their_records_which_are_long(history):
+    history.add(ENTRY, RECORD)
+    said = []
+    sql.event.listen(history._engine, 'before_cursor_execute', lambda *call: said.append(call[2]))
+    assert history.entries() == (ENTRY,)
+    assert 'SELECT' in said[0] and 'record' not in ''.join(said)
+
+
 def test_the_same_run_again_changes_nothing(history, url):
     history.add(ENTRY, RECORD)
     with History(url) as other:
