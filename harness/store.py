@@ -65,9 +65,9 @@ def save_all(reports: str, summary: Summary, entries: Sequence[Entry], language:
         path = os.path.join(reports, 'plots', chart.id)
         write(f'{path}.svg', plots.to_svg(chart))
         write(f'{path}.png', plots.to_png(chart))
-    ours = {chart_id('history', v.case) for v in summary.verdicts}
-    save_reports(reports, summary,
-                 (*of_session, *(chart for chart in of_history if chart.id in ours)), language)
+    ours = [chart_id('history', v.case) for v in summary.verdicts]
+    shown = sorted((c for c in of_history if c.id in ours), key=lambda c: ours.index(c.id))
+    save_reports(reports, summary, (*of_session, *shown), language)
     said = content.of(summary)
     png = read_bytes(os.path.join(reports, said.picture.path)) if said.picture else b''
     write(os.path.join(reports, 'index.html'),

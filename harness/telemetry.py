@@ -87,6 +87,7 @@ class Sampler:
         self._cpu_s: Dict[int, float] = {}   # by process: those that have ended count too
         self._foreign_threads: List[int] = []
         self._series = Series()
+        self._alive: Collection[int] = ()
         self._latest: Optional[Moment] = None
         self._began = self._last_counters = counters()
         self._started = self._last = self._next = time.monotonic()
@@ -108,10 +109,13 @@ class Sampler:
         if looks:
             self._next_look = now + DEVICE_INTERVAL_S
             self._look_at_device(trees)
+        # What a process that has ended took since the last look is neither seen nor of others.
+        ended, self._alive = set(self._alive) - set(trees), trees.keys()
         if resident:   # else there is no run: it has ended, or not begun
-            self._latest = Moment(
-                *_shares(wall_s, counted, self._last_counters, self._cpu_total_s() - cpu_s),
-                resident / MIB, *(self._reading if looks else Reading()))
+            shares = (None, None) if ended else _shares(
+                wall_s, counted, self._last_counters, self._cpu_total_s() - cpu_s)
+            self._latest = Moment(*shares, resident / MIB,
+                                  *(self._reading if looks else Reading()))
             self._series.add(now - self._started, self._latest)
 
     def latest(self) -> Optional[Moment]:
@@ -149,7 +153,6 @@ class Sampler:
         try:
             with process.oneshot():
                 times = process.cpu_times()
-                # Its children that have ended are in it; those that live count for themselves.
                 self._cpu_s[process.pid] = times.user + times.system
                 return process.memory_info().rss
         except psutil.Error:

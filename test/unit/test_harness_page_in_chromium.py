@@ -318,6 +318,18 @@ def test_a_point_in_time_is_told_in_utc(browser):
     assert browser.texts('#history-full .tip span')[0] == 'day: 2026-01-02 03:00 UTC'
 
 
+def test_a_first_step_twenty_times_as_long_does_not_flatten_the_others(browser):
+    slow = dataclasses.replace(CHART, bands=(), marks=(), lines=(
+        dataclasses.replace(CHART.lines[0], y=(10000.0, *CHART.lines[0].y[1:])),))
+    browser.open(html(charts=(slow,)))
+    browser.chart()
+    (_, low), (_, high) = browser.point(60, 506), browser.point(60, 500)
+    assert high - low > 50   # pixels, of some 200
+    browser.find('[data-do=in]').click()
+    browser.find('[data-do=reset]').click()
+    assert browser.point(60, 500)[1] == high
+
+
 def test_dragging_zooms_in_and_a_double_click_shows_all_again(browser):
     over = browser.chart()
     assert browser.x_range() == [1, 100]

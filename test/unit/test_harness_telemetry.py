@@ -281,14 +281,15 @@ def test_a_look_right_after_the_start_has_a_size_and_no_shares(machine):
     assert sampler.latest()[:3] == (None, None, 100)
 
 
-def test_a_process_that_ends_takes_nothing_back(machine):
+def test_what_a_process_took_before_it_ended_is_not_called_another_ones(machine):
     sampler = telemetry.Sampler()
     machine.pids = [1, 2]
     machine.go(sampler, cpu_s=0.5)
     machine.pids = [1]
-    machine.go(sampler, cpu_s=0.25)
-    assert sampler.telemetry().cpu_percent == (100, 25)
-    assert sampler.telemetry().foreign_cpu_percent == (0, 0)
+    machine.go(sampler, cpu_s=0.25, others_s=0.75)   # of which it took some, that nobody saw
+    machine.go(sampler, cpu_s=0.5)
+    assert sampler.telemetry().cpu_percent == (100, None, 50)
+    assert sampler.telemetry().foreign_cpu_percent == (0, None, 0)
 
 
 def test_where_no_process_of_the_run_is_there_is_no_moment_of_it(machine):

@@ -270,14 +270,14 @@ function tellHidden(u, values) {
     ctx.fillStyle = css('--mark');
     ctx.font = font(11);
     const edge = 4 * devicePixelRatio;
-    const tell = (sign, hidden, y, baseline) => {
+    const tell = (sign, hidden, furthest, y, baseline) => {
       if (!hidden.length) return;
       [ctx.textAlign, ctx.textBaseline] = ['right', baseline];
-      const far = hidden.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a);
-      ctx.fillText(`${sign} ${hidden.length}: … ${far}`, left + width - edge, y);
+      const far = Number(hidden.reduce((a, b) => furthest(a, b)).toPrecision(4));
+      ctx.fillText(`${sign} ${hidden.length}, ${furthest.name} ${far}`, left + width - edge, y);
     };
-    tell('▲', above, top + edge, 'top');
-    tell('▼', below, top + height - edge, 'bottom');
+    tell('▲', above, Math.max, top + edge, 'top');
+    tell('▼', below, Math.min, top + height - edge, 'bottom');
   });
 }
 
