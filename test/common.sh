@@ -82,10 +82,21 @@ set_defaults() {
   [[ -n "${max_step}" ]] || max_step="$(preset_steps)"
 }
 
+# watch_accuracy: set the caller's watching to the flags that measure the PSNR five times on the way,
+# half a second each for the small network; for a large one it takes a flag of model/main.py.
+watch_accuracy() {
+  [[ "${suffix}" == acc && "${preset}" == smoke && "${max_step}" =~ ^[1-9][0-9]{0,8}$ ]] || return 0
+  watching=(--test_with_train=True "--model_save_freq=$(( (max_step + 4) / 5 ))"
+    --test_set=DIV2K_valid "--test_GT_path=${data_path}/DIV2K_valid_HR"
+    "--test_LR_path=$(lr_folder valid)")
+}
+
 # train: run the training in the foreground, so that its exit status is ours.
 train() {
   local status=0
-  run_model --mode=train \
+  local -a watching=()
+  watch_accuracy
+  run_model --mode=train ${watching[@]+"${watching[@]}"} \
     "--train_GT_path=${data_path}/DIV2K_train_HR" \
     "--train_LR_path=$(lr_folder train)" \
     "--max_step=${max_step}" "--log_freq=${steps_a_call}" "--model_path=${model_dir}" "--dump_path=${out}" \

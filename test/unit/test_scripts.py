@@ -438,3 +438,25 @@ def test_the_gate_fails_where_no_speed_was_measured(project):
     project.train.write_text(training_log(steps=3))
     done = project.script('train_testcase.sh')
     assert (done.returncode, done.stdout.splitlines()[-1]) == (1, 'Run testcase failed!')
+
+
+# --- accuracy on the way --------------------------------------------------------------------------
+
+def test_the_small_network_is_evaluated_five_times_on_its_way(project):
+    project.script('train_full_1p.sh', '--max_step=12', RCAN_DEVICE_KIND='cpu')
+    flags = project.flags()
+    assert (flags['test_with_train'], flags['model_save_freq']) == ('True', '3')
+    assert flags['test_GT_path'].endswith('test/photos/DIV2K_valid_HR')
+
+
+@pytest.mark.parametrize('script, flag', [
+    ('train_performance_1p.sh', '--preset=smoke'), ('train_full_1p.sh', '--preset=paper')])
+def test_a_speed_and_a_large_network_are_measured_without_evaluations(project, script, flag):
+    project.script(script, flag, '--max_step=12', f'--data_path={project.root}/test/photos',
+                   RCAN_DEVICE_KIND='cpu')
+    assert 'test_with_train' not in project.flags()
+
+
+def test_whoever_names_a_save_interval_has_it(project):
+    project.script('train_full_1p.sh', '--max_step=12', '--save_interval=6', RCAN_DEVICE_KIND='cpu')
+    assert project.flags()['model_save_freq'] == '6'
