@@ -16,6 +16,7 @@ class Line:
     y: Tuple[Optional[float], ...]        # None: a gap
     style: str = 'line'                   # or 'points', or 'dashed' for what is no run: a limit
     notes: Tuple[str, ...] = ()           # a word on every point: its run, its commit
+    family: str = ''                      # lines of one have one colour: the arms of several pairs
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ class Chart:
 def chart_id(kind: str, case: str) -> str:
     """A name for a file and for an anchor, whatever a case is called."""
     return re.sub('[^A-Za-z0-9_-]', '-', f'{kind}-{case}')
+
+
+def hues(chart: Chart) -> Tuple[Optional[int], ...]:
+    """The number of each line's colour; None: a limit has none of its own."""
+    keys = [None if line.style == 'dashed' else line.family or line.name for line in chart.lines]
+    distinct = [key for key in dict.fromkeys(keys) if key is not None]
+    return tuple(None if key is None else distinct.index(key) for key in keys)
 
 
 class Window(NamedTuple):

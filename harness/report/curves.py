@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from typing import Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 from harness import stats
 from harness.judge import CURVE_ERROR
@@ -42,7 +42,7 @@ def _steps(verdict: Verdict, records: Sequence[RunRecord]) -> Chart:
         milliseconds = [
             1000 * s if not turns or any(t.first_step < step <= t.last_step for t in turns)
             else None for step, s in zip(_logged_steps(m), m.step_seconds)]
-        lines.append(_thinned(Line(run_name(r), _logged_steps(m), tuple(milliseconds))))
+        lines.append(_thinned(_line(r, _logged_steps(m), milliseconds)))
         warm_up = max(warm_up, (m.first_counted_step or m.steps + 1) - 1)
     return Chart(chart_id('steps', case), f'Step time of {case}', 'step', 'step time, ms',
                  'The shaded steps are warm-up. A run counts as the median of those after it.',
@@ -56,8 +56,7 @@ def _losses(verdict: Verdict, records: Sequence[RunRecord]) -> Chart:
     detail = verdict.metric.relative and not verdict.curve
     if len(curves) >= stats.SHORT_HISTORY:
         return _loss_curves(verdict.case, curves, records, detail)
-    lines = tuple(_thinned(Line(run_name(r), _logged_steps(m), m.losses))
-                  for r, m in _measured(records))
+    lines = tuple(_thinned(_line(r, _logged_steps(m), m.losses)) for r, m in _measured(records))
     return Chart(chart_id('loss', verdict.case), f'Loss of {verdict.case}', 'step', 'loss',
                  'The loss of every logged step.', lines,
                  log_y=all(loss is not None and loss > 0 for line in lines for loss in line.y),
@@ -68,8 +67,7 @@ def _loss_curves(case: str, curves: Sequence[Sequence[float]],
                  records: Sequence[RunRecord], detail: bool) -> Chart:
     shares = tuple(100 * (i + 1) / len(curves[0]) for i in range(len(curves[0])))
     lows, highs = zip(*stats.envelope(curves, CURVE_ERROR))
-    lines = [Line(run_name(r), shares, _exp(stats.loss_curve(m.losses)))
-             for r, m in _measured(records)]
+    lines = [_line(r, shares, _exp(stats.loss_curve(m.losses))) for r, m in _measured(records)]
     return Chart(
         chart_id('loss', case), f'Loss of {case}', 'share of the training, %', 'loss',
         'The mean of each twentieth of the training. A sound training stays in the envelope 99 '
@@ -83,8 +81,8 @@ def _psnrs(verdict: Verdict, records: Sequence[RunRecord]) -> List[Chart]:
     found = [(r, m) for r, m in _measured(records) if m.psnr_curve]
     if not found:
         return []
-    runs = tuple(Line(run_name(r), tuple(float(step) for step, _ in m.psnr_curve),
-                      tuple(db for _, db in m.psnr_curve), 'points') for r, m in found)
+    runs = tuple(_line(r, [float(step) for step, _ in m.psnr_curve],
+                       [db for _, db in m.psnr_curve], 'points') for r, m in found)
     ends = (0.0, max(line.x[-1] for line in runs))
     bicubic_db = found[0][1].bicubic_psnr_db
     lines = [*runs, *([level('bicubic', ends, bicubic_db)] if bicubic_db else [])]
@@ -141,6 +139,12 @@ def level(name: str, ends: Tuple[float, float], value: float) -> Line:
 
 def _measured(records: Sequence[RunRecord]) -> List[Tuple[RunRecord, Measurement]]:
     return [(r, r.measurement) for r in records if r.measurement]
+
+
+def _line(r: RunRecord, x: Sequence[float], y: Sequence[Optional[float]],
+          style: str = 'line') -> Line:
+    arm = r.run.arm.value
+    return Line(run_name(r), tuple(x), tuple(y), style, family=f'{arm} arm' if arm else '')
 
 
 def _logged_steps(m: Measurement) -> Tuple[float, ...]:

@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 
 from harness.history import Entry
 from harness.records import METRICS, Status
-from harness.report.charts import Chart, window
+from harness.report.charts import Chart, hues, window
 from harness.report.content import COLUMNS, DIFFERS, Content
 
 PARTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page')
@@ -123,8 +123,10 @@ def _chart(chart: Chart, words: _Words) -> Dict[str, Any]:
     return {
         'log': chart.log_y, 'time': chart.x_is_time, 'window': _window(chart),
         'lines': [{'name': words.pair(line.name), 'style': line.style, 'x': axes.index(line.x),
+                   'hue': hue,
                    'y': [_digits(y) for y in line.y],
-                   'notes': [notes.index(note) for note in line.notes]} for line in chart.lines],
+                   'notes': [notes.index(note) for note in line.notes]}
+                  for line, hue in zip(chart.lines, hues(chart))],
         'bands': [{'name': words.pair(band.name), 'x': axes.index(band.x),
                    'low': [_digits(y) for y in band.low],
                    'high': [_digits(y) for y in band.high]} for band in chart.bands],

@@ -7,9 +7,9 @@ import logging
 import math
 import os
 import warnings
-from typing import Any, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
-from harness.report.charts import Chart, Line, Window, window
+from harness.report.charts import Chart, Line, Window, hues, window
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -98,17 +98,18 @@ def _areas(chart: Chart, axes: Any) -> List[_Handle]:
 
 def _lines(chart: Chart, axes: Any, named: int) -> List[_Handle]:
     """Those of the legend in colours, the others in grey below them; limits are no part of it."""
-    runs = [line for line in chart.lines if line.style != 'dashed']
-    handles = []
-    for i, line in enumerate(runs):
+    runs = [(line, hue) for line, hue in zip(chart.lines, hues(chart)) if hue is not None]
+    handles: Dict[int, _Handle] = {}
+    for line, hue in runs:
         artist, = axes.plot(_x(chart, line.x), _y(line), **_look(line, len(runs)),
-                            color=COLOURS[i] if i < named else UNNAMED, zorder=2 + (i < named))
-        handles.append(_Handle(_plain(line.name), artist))
+                            color=COLOURS[hue] if hue < named else UNNAMED,
+                            zorder=2 + (hue < named))
+        handles.setdefault(hue, _Handle(_plain(line.family or line.name), artist))
     for line in chart.lines:
         if line.style == 'dashed':
             axes.plot(_x(chart, line.x), _y(line), color=GREY, linestyle=(0, (5, 3)),
                       linewidth=1.1, zorder=4)
-    return handles
+    return list(handles.values())
 
 
 def _look(line: Line, lines: int) -> Mapping[str, Any]:

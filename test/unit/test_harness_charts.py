@@ -10,7 +10,7 @@ from harness.history import Entry
 from harness.judge import summarize
 from harness.records import PSNR, SPEED, Telemetry, Turn
 from harness.report import curves, trends
-from harness.report.charts import Chart, chart_id
+from harness.report.charts import Chart, chart_id, hues
 
 CURVES = tuple(tuple(1.5 - 0.05 * i + 0.01 * (run % 3) for i in range(20)) for run in range(10))
 
@@ -87,6 +87,19 @@ def test_a_run_that_measured_nothing_has_no_line_and_a_case_without_one_no_chart
     both = charts_of(record(), record(None, index=2, fault='hung'))
     assert [line.name for line in both['steps-performance'].lines] == ['performance 1']
     assert charts_of(record(None, fault='hung')) == {}
+
+
+def test_the_arms_of_several_pairs_have_two_colours():
+    chart = charts_of(*pair(32.0, 31.0), *pair(32.0, 31.0, 2))['steps-performance']
+    assert hues(chart) == (0, 1, 0, 1)
+    alone = charts_of(record(), record(index=2), baselines=[])['steps-performance']
+    assert hues(alone) == (0, 1)
+
+
+def test_a_limit_takes_no_colour_from_the_runs():
+    chart = charts_of(with_measurement(record(32.0, PSNR), psnr_curve=((12, 32.0),)),
+                      baselines=[baseline(PSNRS, PSNR)])['psnr-full']
+    assert hues(chart) == (0, None, None)
 
 
 # --- loss -----------------------------------------------------------------------------------------

@@ -138,6 +138,13 @@ def test_a_drawing_names_fonts_that_others_have():
     assert "'DejaVu Sans', Verdana, sans-serif" in plots.to_svg(STEPS)
 
 
+def test_of_pairs_the_legend_names_the_arms_once():
+    pairs = of(*(dataclasses.replace(line(1.0, 2.0, name=f'performance {i} {arm}'),
+                                     family=f'{arm} arm')
+                 for i in range(9) for arm in ('old', 'new')))
+    assert [text for text in texts(pairs) if 'arm' in text] == ['old arm', 'new arm']
+
+
 def test_a_history_has_days_below_it_in_utc():
     assert any(re.match(r'\d{4}-Jan', text) for text in texts(DAYS))
     alone = dataclasses.replace(DAYS, lines=(Line('one', DAYS.lines[0].x[:1], (32.0,), 'points'),),

@@ -192,10 +192,9 @@ function days(u, seconds, axis, space, step) {
 }
 
 function lineSeries(chart) {
-  let hue = 0;
   return chart.lines.map(line => {
     const limit = line.style === 'dashed';
-    line.colour = limit ? '--muted' : `--hue-${hue++ % HUES}`;
+    line.colour = limit ? '--muted' : `--hue-${line.hue % HUES}`;
     if (chart.log) line.y = line.y.map(y => y > 0 ? y : null);
     return {columns: [chart.axes[line.x], line.y], options: {
       stroke: () => css(line.colour), width: 1.5, spanGaps: false, dash: limit ? [6, 4] : [],
