@@ -76,6 +76,8 @@ def _draw(chart: Chart, axes: Any):
         return
     if chart.x_is_time:
         _days(chart, axes)
+    else:
+        axes.locator_params(axis='x', integer=True)   # nobody makes half a step
     hidden = _log_y(axes) if chart.log_y else _show(window(chart), axes)
     hidden += _marks(chart, axes)
     _levels([line for line in chart.lines if line.style == 'dashed'], axes)

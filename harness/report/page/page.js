@@ -135,6 +135,7 @@ const utc = seconds => new Date(seconds * 1000).toISOString().slice(0, 16).repla
 
 const HUES = 6;                    // --hue-0 ... in page.css
 const REACH = 1 / 1.6;             // of the x axis, that remains after zooming in
+const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap(n => [1, 2, 5].map(d => d * 10 ** n));
 const drawn = [];
 const css = name => getComputedStyle(root).getPropertyValue(name);
 const font = size => `${size * devicePixelRatio}px system-ui, sans-serif`;
@@ -159,7 +160,7 @@ function drawChart(figure, chart) {
     scales: {x: {time: chart.time}, y: {distr: chart.log ? 3 : 1, ...(chart.window && {
       range: (u, low, high) => low <= lowest && high >= highest ? chart.window
         : uPlot.rangeNum(low, high, 0.1, true)})}},
-    axes: [axis({size: 28, space: chart.time ? 80 : 60, ...(chart.time && {values: days})}),
+    axes: [axis({size: 28, space: chart.time ? 80 : 60, ...(chart.time ? {values: days} : {incrs: WHOLE})}),
            axis({size: widthOfLabels})],
     legend: {show: false},
     cursor: {points: {show: false}, drag: {x: true, y: true, uni: 40}},
