@@ -164,7 +164,7 @@ def _advice(w: Weighed, status: Status, c: Comparison) -> Tuple[str, ...]:
     if status is Status.REGRESSION:
         return ('Look at the last changes of the code and of the environment below.',
                 'To find the change, compare with its parent: '
-                f'{advice.again(w.case, facts, "--against REVISION")}')
+                f'{advice.again(w.case, facts, "--against HEAD~1")}')
     if status is Status.INCONCLUSIVE:
         return (_more_runs(w, c),)
     return ()

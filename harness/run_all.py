@@ -57,9 +57,9 @@ def main(argv=None) -> int:
         if not args.no_confirm:
             study.confirm()
         summary = study.finish(args.lang)
-    tell(summary, args)
     live.answer(document.summary_json(summary).rstrip() if args.json
                 else '\n'.join(markdown.closing_lines(summary, args.reports)))
+    tell(summary, args)
     interrupted = any(r.outcome.interrupted for r in summary.records)
     return 130 if interrupted else judge.exit_status(summary.verdicts, args.strict)
 

@@ -262,10 +262,17 @@ class Study:
         return record
 
     def finish(self, language: str) -> Summary:
-        """Write the reports with plots and page, which between two runs would take too long."""
+        """Write the reports with plots and page, which between two runs would take too long.
+
+        Whatever goes wrong with those, the verdicts are known, and stay what they are.
+        """
         summary = self.summary()
         self.view.doing('drawing plots and page')
-        store.save_all(self.reports, summary, self._entries(), language)
+        try:
+            store.save_all(self.reports, summary, self._entries(), language)
+        except Exception as e:
+            self.view.warn(f'the reports are not whole ({type(e).__name__}: {e}); what was '
+                           'measured is kept: mend that, then python -m harness report')
         return summary
 
     def _entries(self) -> Sequence[Entry]:

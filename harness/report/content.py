@@ -73,6 +73,12 @@ class Failure:
     run: str
     last_lines: Tuple[str, ...]
 
+    @property
+    def of_output(self) -> str:
+        """What its last lines are called."""
+        count = len(self.last_lines)
+        return f'The last {"line" if count == 1 else f"{count} lines"} of its output'
+
 
 @dataclass(frozen=True)
 class RunPicture:

@@ -86,9 +86,8 @@ class _Writer:
 
     def failure(self, failure: Failure) -> str:
         lines = '\n'.join(failure.last_lines).replace('```', "'''")
-        title = f'The last {len(failure.last_lines)} lines of its output'
         return '\n\n'.join([self.heading(failure.title),
-                            self.folded(title, [f'```text\n{lines}\n```'])])
+                            self.folded(failure.of_output, [f'```text\n{lines}\n```'])])
 
     def plots(self, charts: Sequence[Chart]) -> str:
         return '\n\n'.join([self.heading('Plots'), *map(self.plot, charts)]) if charts else ''

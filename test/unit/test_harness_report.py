@@ -83,7 +83,7 @@ def test_a_regression_reads_like_this():
     assert section(text, 'What to do') == [
         '- **performance**: Look at the last changes of the code and of the environment below.',
         '- **performance**: To find the change, compare with its parent: `python '
-        'harness/run_all.py --device 0 --kind cpu --cases performance --against REVISION`']
+        'harness/run_all.py --device 0 --kind cpu --cases performance --against HEAD~1`']
 
 
 def test_a_first_run_reads_like_this():

@@ -60,6 +60,16 @@ def test_the_report_shows_plots_and_the_page_all_that_the_history_has(project, h
     assert len(list((reports / 'runs').glob('*-full-1'))) == 2
 
 
+def test_a_page_that_cannot_be_written_costs_no_verdict(project, harness):
+    (project.root / 'reports/index.html').mkdir(parents=True)
+    done = harness('--cases', 'performance')
+    assert done.returncode == 0
+    assert done.stdout.startswith('NO_BASELINE  performance: 32 images/s measured')
+    assert 'the reports are not whole (IsADirectoryError' in done.stderr
+    assert 'Traceback' not in done.stderr
+    assert '32 images/s measured' in summary(project)
+
+
 def test_on_github_each_verdict_is_an_annotation_and_the_report_the_steps_summary(
         project, harness, tmp_path):
     step = tmp_path / 'step.md'
