@@ -24,7 +24,8 @@ def _reasons(load: Load, cpus: int) -> Iterator[str]:
                f'(of {cpus}; up to {100 * cpus * CPU_SHARE:.0f} % is taken for quiet)')
     threads = load.foreign_threads or 0.0
     if threads > cpus * QUEUE_SHARE:
-        yield f'{threads:.0f} threads of others ran or waited for a core most of the time'
+        several = 'threads' if round(threads) > 1 else 'thread'
+        yield f'{threads:.0f} {several} of others ran or waited for a core most of the time'
     throttled = load.throttled_percent or 0.0
     if throttled > 100 * THROTTLED_SHARE:
         yield (f'heat or the quota of its control group held the CPU back for {throttled:.0f} % of '

@@ -32,7 +32,7 @@ def test_what_others_may_take_is_a_share_of_all_cores(percent, cpus, is_too_much
      'other processes took 10 % of a core on average and the hypervisor withheld 10 % (of 2; up to '
      '16 % is taken for quiet)'),
     (dict(foreign_cpu_percent=10.0, steal_percent=5.0), ''),
-    (dict(foreign_threads=1.0), '1 threads of others ran or waited for a core most of the time'),
+    (dict(foreign_threads=1.0), '1 thread of others ran or waited for a core most of the time'),
     (dict(foreign_threads=0.5), ''),
     (dict(throttled_percent=9.0),
      'heat or the quota of its control group held the CPU back for 9 % of the time'),
