@@ -293,7 +293,8 @@ def _where_it_went(m: Measurement, step_s: float) -> str:
 def _environment(summary: Summary) -> Table:
     measured: Mapping[str, Any] = next((r.facts for r in summary.records if r.measurement
                                         and r.run.arm is not Arm.OLD), {})
-    here = {**summary.session.machine, **measured, 'command': summary.session.command}
+    session = summary.session
+    here = {'session': session.id, 'command': session.command, **session.machine, **measured}
     there = _compared_with(summary)
     rows = []
     for name, value in here.items():
