@@ -593,7 +593,8 @@ def make_packages(folder, *names):
 def test_a_python_with_all_of_requirements_can_train(bare):
     packages = make_packages(
         bare.there / 'packages', 'tensorflow', 'tensorflow_core/contrib', 'numpy', 'pandas',
-        'google/protobuf', 'imageio', 'PIL', 'psutil', 'scipy', 'rich', 'sqlalchemy')
+        'google/protobuf', 'imageio', 'PIL', 'psutil', 'scipy', 'rich', 'sqlalchemy', 'matplotlib',
+        'jinja2')
     assert have(bare.root, path=packages) == (0, '')
 
 
