@@ -173,7 +173,7 @@ def history(args) -> int:
     with History(config.history_url(args)) as runs:
         entries = runs.entries(args.case)
     if args.open:
-        page = store.save_history_page(args.reports, entries)
+        page = store.save_history_page(args.reports, entries, baseline.load_all())
         print(f'page: {os.path.relpath(page)}')
         webbrowser.open(pathlib.Path(page).resolve().as_uri())   # without a browser: nothing
     else:

@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 import time
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from harness import stats
 from harness.errors import ConfigError
@@ -93,6 +93,20 @@ def retire(path: str):
 def digest(match: Mapping[str, Any]) -> str:
     """A short name of conditions under which runs may be compared."""
     return hashlib.sha256(json.dumps(match, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def series(match: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """A short name of the runs of one series of the history.
+
+    Builds of TensorFlow are series of their own, whatever the metric: a change of level is put down
+    to a commit, and no sentence beside it would name the build.
+    """
+    return digest({**match, 'tensorflow': facts.get('tensorflow')})
+
+
+def by_series(baselines: Iterable[Baseline]) -> Dict[Tuple[str, str], Baseline]:
+    """By the case and the series whose runs each is compared with."""
+    return {(b.case, series(b.match, b.environment)): b for b in baselines}
 
 
 def match(metric: Metric, facts: Mapping[str, Any]) -> Dict[str, Any]:

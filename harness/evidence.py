@@ -78,13 +78,11 @@ def entry(record: RunRecord) -> Entry:
     """What the history keeps of a run beside the whole of it.
 
     Arms of pairs are series of their own: they are measured otherwise, and the old arm's commits
-    do not follow each other.  So are builds of TensorFlow, whatever the metric: a change of level
-    is put down to a commit, and no sentence beside it would name the build.
+    do not follow each other.
     """
     metric, facts, arm = record.run.case.metric, record.facts, record.run.arm
     value = record.value(metric)
-    series = [baseline.digest({**baseline.match(metric, facts),
-                               'tensorflow': facts.get('tensorflow')}), arm.value]
+    series = [baseline.series(baseline.match(metric, facts), facts), arm.value]
     return Entry(
         run=record.run.id, session=record.session, case=record.run.case.name, metric=metric.name,
         unit=metric.unit, value=None if record.fault or record.disturbed else value,

@@ -5,15 +5,16 @@ import glob
 import os
 from typing import Callable, List, Mapping, Sequence, Tuple
 
+from harness import baseline
 from harness.errors import ConfigError
 from harness.files import read, read_bytes
 from harness.history import Entry
-from harness.records import RunRecord, Session, Summary
+from harness.records import Baseline, RunRecord, Session, Summary
 from harness.report import content, document, junit, markdown, page, plots, tables
 from harness.report.charts import Chart, chart_id
 from harness.report.chinese import to_chinese
 from harness.report.curves import session_charts
-from harness.report.trends import baselines_in, history_charts
+from harness.report.trends import history_charts
 from harness.report.write import write
 
 LANGUAGES: Mapping[str, Callable[[str], str]] = {'en': str, 'zh': to_chinese}
@@ -60,7 +61,7 @@ def save_all(reports: str, summary: Summary, entries: Sequence[Entry], language:
     entries: the history of all runs.
     """
     of_session = session_charts(summary)
-    of_history = history_charts(entries, baselines_in(summary, entries))
+    of_history = history_charts(entries, baseline.by_series(summary.session.baselines))
     for chart in (*of_session, *of_history):
         path = os.path.join(reports, 'plots', chart.id)
         write(f'{path}.svg', plots.to_svg(chart))
@@ -74,10 +75,12 @@ def save_all(reports: str, summary: Summary, entries: Sequence[Entry], language:
           page.to_html(said, (*of_session, *of_history), entries, png, to_chinese))
 
 
-def save_history_page(reports: str, entries: Sequence[Entry]) -> str:
+def save_history_page(reports: str, entries: Sequence[Entry],
+                      baselines: Sequence[Baseline]) -> str:
     """Write the page of the history alone, and return its path."""
     path = os.path.join(reports, 'history.html')
-    write(path, page.to_html(None, history_charts(entries, {}), entries, b'', to_chinese))
+    charts = history_charts(entries, baseline.by_series(baselines))
+    write(path, page.to_html(None, charts, entries, b'', to_chinese))
     return path
 
 

@@ -5,7 +5,7 @@ import itertools
 from typing import List, Mapping, Sequence, Tuple
 
 from harness.history import Entry
-from harness.records import Baseline, Metric, Summary
+from harness.records import Baseline, Metric
 from harness.report.charts import Chart, Line, Mark, chart_id
 from harness.report.curves import expected, level, limit
 from harness.report.series import Series, series_of
@@ -22,14 +22,6 @@ def history_charts(entries: Sequence[Entry], baselines: Baselines) -> Tuple[Char
     found = [s for s in series_of(entries) if s.measured]
     return tuple(_chart(list(of_case), baselines) for _, of_case in
                  itertools.groupby(found, lambda s: (s.case, s.metric.name)))
-
-
-def baselines_in(summary: Summary, entries: Sequence[Entry]) -> Baselines:
-    """The baselines that a session's runs were compared with, by the series that these are in."""
-    series = {entry.run: (entry.case, entry.match) for entry in entries}
-    compared = {v.case: v.baseline for v in summary.verdicts if v.baseline}
-    return {series[r.run.id]: compared[r.run.case.name] for r in summary.records
-            if r.run.id in series and r.run.case.name in compared and not r.run.arm.value}
 
 
 def _chart(of_case: List[Series], baselines: Baselines) -> Chart:

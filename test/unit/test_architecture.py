@@ -64,7 +64,8 @@ MAY_IMPORT = {
                                       'harness.report.content'},
     'harness.report.write': set(),
     'harness.store': RECORDS | {
-        'harness.files', 'harness.history', 'harness.report.charts', 'harness.report.chinese',
+        'harness.baseline', 'harness.files', 'harness.history', 'harness.report.charts',
+        'harness.report.chinese',
         'harness.report.content', 'harness.report.curves', 'harness.report.document',
         'harness.report.junit', 'harness.report.markdown', 'harness.report.page',
         'harness.report.plots', 'harness.report.tables', 'harness.report.trends',

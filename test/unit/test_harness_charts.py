@@ -6,6 +6,8 @@ import dataclasses
 import pytest
 from samples import PSNRS, SPEEDS, baseline, case, measurement, pair, record, session
 
+from harness import baseline as baselines
+from harness import evidence
 from harness.history import Entry
 from harness.judge import summarize
 from harness.records import PSNR, SPEED, Telemetry, Turn
@@ -219,13 +221,18 @@ def test_runs_without_a_value_are_no_points_and_a_case_of_them_no_chart():
     assert chart.lines[0].y == (32.0,)
 
 
-def test_the_baseline_of_a_session_is_drawn_in_the_series_of_its_runs():
-    made = record()
-    kept = [entry(1, 32.0), entry(2, 32.0, run=made.run.id)]
-    summary = summarize(session(case(), baselines=[baseline()]), [made])
-    found = trends.baselines_in(summary, kept)
-    assert found == {('performance', 'aaaaaaaaaaaa0000'): baseline()}
-    chart, = trends.history_charts(kept, found)
+MATCH = {'preset': 'smoke', 'max_step': 12}
+
+
+def in_series_of_the_baseline(day, arm=''):
+    digest = baselines.series(MATCH, {'tensorflow': '1.15.0'})
+    return entry(day, 32.0, '-'.join(filter(None, [digest, arm])))
+
+
+def test_a_baseline_is_drawn_in_the_series_whose_runs_are_compared_with_it():
+    kept = [in_series_of_the_baseline(1), in_series_of_the_baseline(2), entry(3, 32.0)]
+    made = dataclasses.replace(baseline(), match=MATCH, environment={'tensorflow': '1.15.0'})
+    chart, = trends.history_charts(kept, baselines.by_series([made]))
     band, = chart.bands
     assert band.x[0] < kept[0].started_unix_s < kept[1].started_unix_s < band.x[1]
     low, high = band.low[0], band.high[0]
@@ -235,11 +242,17 @@ def test_the_baseline_of_a_session_is_drawn_in_the_series_of_its_runs():
     assert limit.y[0] == pytest.approx(32.0 * 0.98, rel=1e-4)
 
 
-def test_old_arms_and_runs_that_are_not_kept_have_no_baseline():
-    records = pair(32.0, 32.0)
-    kept = [entry(1, 32.0, run=records[0].run.id)]
-    summary = summarize(session(case(), baselines=[baseline()]), [record(), *records])
-    assert trends.baselines_in(summary, kept) == {}
+@pytest.mark.parametrize('tensorflow, arm', [('1.15.2', ''), ('1.15.0', 'old')])
+def test_another_build_and_the_arms_of_pairs_have_no_baseline(tensorflow, arm):
+    made = dataclasses.replace(baseline(), match=MATCH, environment={'tensorflow': tensorflow})
+    chart, = trends.history_charts([in_series_of_the_baseline(1, arm)],
+                                   baselines.by_series([made]))
+    assert not chart.bands
+
+
+def test_a_run_is_in_the_series_of_the_baseline_that_is_made_of_it():
+    made, = baselines.from_runs([record(index=i) for i in range(1, 6)], 'a reason')
+    assert (made.case, evidence.entry(record()).match) in baselines.by_series([made])
 
 
 @pytest.mark.parametrize('name', ['../../etc/passwd', 'a b', '<script>', 'ünï'])
