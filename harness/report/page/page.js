@@ -134,6 +134,7 @@ const utc = seconds => new Date(seconds * 1000).toISOString().slice(0, 16).repla
 // --- charts --------------------------------------------------------------------------------------
 
 const HUES = 6;                    // --hue-0 ... in page.css
+const NAME_ROWS = 3;               // of marks and spans, above the data
 const REACH = 1 / 1.6;             // of the x axis, that remains after zooming in
 const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap(n => [1, 2, 5].map(d => d * 10 ** n));
 const drawn = [];
@@ -249,7 +250,6 @@ function mark(u, {spans, marks}) {
 function writeNames(u, ctx, bbox, named) {
   const [row, gap] = [14 * devicePixelRatio, 4 * devicePixelRatio];
   const ends = [];
-  ctx.fillStyle = css('--mark');
   ctx.font = font(11);
   [ctx.textAlign, ctx.textBaseline] = ['left', 'top'];
   for (const [name, x] of [...named].sort((a, b) => a[1] - b[1])) {
@@ -257,8 +257,13 @@ function writeNames(u, ctx, bbox, named) {
     if (x > u.scales.x.max) continue;
     const free = ends.findIndex(end => end < at);
     const level = free < 0 ? ends.length : free;
-    ctx.fillText(inWords(name), at + gap, bbox.top + gap + level * row);
-    ends[level] = at + ctx.measureText(inWords(name)).width + 2 * gap;
+    if (level === NAME_ROWS) continue;  // its line is there; closer by, there is room
+    const [top, width] = [bbox.top + gap + level * row, ctx.measureText(inWords(name)).width];
+    ctx.fillStyle = css('--paper');     // what is below may be dense
+    ctx.fillRect(at + gap / 2, top, width + gap, row);
+    ctx.fillStyle = css('--mark');
+    ctx.fillText(inWords(name), at + gap, top);
+    ends[level] = at + width + 2 * gap;
   }
 }
 
