@@ -73,6 +73,7 @@ def learn(args) -> int:
     with History(config.history_url(args)) as kept, live.View(quiet=args.quiet) as view:
         study = Study(session, args.reports, view, history=kept)
         records = study.repeat()
+        study.finish('en')
     failed = next((r for r in records if r.fault), None)
     if failed:
         print(f'harness: {failed.run.id} cannot be part of a baseline: {failed.fault}; see '
@@ -161,8 +162,14 @@ def _kept(args, reports: str, records: Sequence[RunRecord]) -> Sequence[Entry]:
     args.reports = reports
     if not args.history and not os.path.exists(config.history_path(reports)):
         return tuple(map(evidence.entry, records))
-    with History(config.history_url(args)) as runs:
-        return runs.entries()
+    try:
+        with History(config.history_url(args)) as runs:
+            return runs.entries()
+    except ConfigError as e:
+        if args.history:   # that one was asked for
+            raise
+        print(f'harness: the page shows the runs of this session only: {e}', file=sys.stderr)
+        return tuple(map(evidence.entry, records))
 
 
 def history(args) -> int:

@@ -270,7 +270,7 @@ class Study:
         self.view.doing('drawing plots and page')
         try:
             store.save_all(self.reports, summary, self._entries(), language)
-        except Exception as e:
+        except (Exception, KeyboardInterrupt) as e:
             self.view.warn(f'the reports are not whole ({type(e).__name__}: {e}); what was '
                            'measured is kept: mend that, then python -m harness report')
         return summary

@@ -299,19 +299,26 @@ def _environment(summary: Summary) -> Table:
     rows = []
     for name, value in here.items():
         if name != 'seed' and value != '':
-            others = [facts.get(name, '') for facts in there.values()]
-            unlike = any(other not in ('', value) for other in others)
+            others = [facts.get(name, '') for facts, _ in there.values()]
+            unlike = any(facts.get(name, '') not in ('', ours.get(name, value))
+                         for facts, ours in there.values())
             rows.append((name, str(value), *map(str, others),
                          *([DIFFERS if unlike else ''] if there else [])))
     return Table(('what', 'here', *there, *(['difference'] if there else [])), tuple(rows))
 
 
-def _compared_with(summary: Summary) -> Mapping[str, Mapping[str, Any]]:
-    """The facts of each baseline, and of the old arm of pairs, by what they are called."""
-    there = {f'baseline of {v.case}': v.baseline.environment for v in summary.verdicts
-             if v.baseline and v.baseline.environment}
-    old = next((r.facts for r in summary.records if r.measurement and r.run.arm is Arm.OLD), None)
-    return {**there, **({'old arm': old} if old else {})}
+def _compared_with(summary: Summary) -> Mapping[str, Tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The facts of each baseline, and of the old arm of pairs, by what they are called.
+
+    Beside them stand those of the run that is compared: cases train differently.
+    """
+    measured = [r for r in summary.records if r.measurement]
+    ours = {r.run.case.name: r.facts for r in measured if r.run.arm is not Arm.OLD}
+    there = {f'baseline of {v.case}': (v.baseline.environment, ours.get(v.case, {}))
+             for v in summary.verdicts if v.baseline and v.baseline.environment}
+    old = next((r for r in measured if r.run.arm is Arm.OLD), None)
+    return {**there,
+            **({'old arm': (old.facts, ours.get(old.run.case.name, {}))} if old else {})}
 
 
 # --- how far to trust this ------------------------------------------------------------------------
@@ -372,7 +379,8 @@ def _trial_words(trial: Trial) -> str:
 def _picture(records: Sequence[RunRecord]) -> Optional[RunPicture]:
     return next((RunPicture(r.run.case.name, r.run.index, _path(r, r.outcome.picture_path),
                             r.measurement.picture if r.measurement else None)
-                 for r in reversed(records) if r.outcome.picture_path), None)
+                 for r in reversed(records)
+                 if r.outcome.picture_path and r.run.arm is not Arm.OLD), None)
 
 
 def _run_files(r: RunRecord) -> RunFiles:

@@ -36,6 +36,8 @@ def session_charts(summary: Summary) -> Tuple[Chart, ...]:
 
 def _steps(verdict: Verdict, records: Sequence[RunRecord]) -> Chart:
     case, lines, warm_up = verdict.case, [], 0
+    counts = ('the interquartile mean of the steps of its turns'
+              if any(r.outcome.turns for r in records) else 'the median of those after it')
     for r, m in _measured(records):
         turns = r.outcome.turns
         # A step that the other arm of a pair interrupted lasted as long as the stop.
@@ -45,7 +47,7 @@ def _steps(verdict: Verdict, records: Sequence[RunRecord]) -> Chart:
         lines.append(_thinned(_line(r, _logged_steps(m), milliseconds)))
         warm_up = max(warm_up, (m.first_counted_step or m.steps + 1) - 1)
     return Chart(chart_id('steps', case), f'Step time of {case}', 'step', 'step time, ms',
-                 'The shaded steps are warm-up. A run counts as the median of those after it.',
+                 f'The shaded steps are warm-up. A run counts as {counts}.',
                  tuple(lines), spans=(Span('warm-up', 0, warm_up),),
                  detail=not verdict.metric.relative)
 

@@ -2,12 +2,16 @@
 """What a report says -> summary.md: the answer first, the details folded below."""
 
 import os
+import re
 from typing import Callable, List, Optional, Sequence
 
 from harness.records import Summary
 from harness.report import content
 from harness.report.charts import Chart
 from harness.report.content import COLUMNS, SIGNS, Advice, Failure, Reason, RunPicture, Table
+
+CODE = re.compile(r'(`[^`]*`)')
+CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f]')   # all but tab and line feed
 
 
 def to_markdown(summary: Summary, charts: Sequence[Chart] = (),
@@ -47,6 +51,11 @@ def report_lines(reports: str) -> List[str]:
             for name, file in (('report', 'summary.md'), ('page', 'index.html'))]
 
 
+def readable(text: str) -> str:
+    r"""Without control characters, which a terminal would obey: they are written as \x1b."""
+    return CONTROL.sub(lambda found: f'\\x{ord(found.group()):02x}', text)
+
+
 class _Writer:
     """The parts of a report as Markdown, in one language."""
 
@@ -54,8 +63,10 @@ class _Writer:
         self.translate = translate
 
     def text(self, text: str) -> str:
-        """On one line, where neither a block nor an HTML tag can begin in it."""
-        return ' '.join(self.translate(text).split()).replace('<', '&lt;')
+        """On one line, where no block, no HTML tag, no link and no picture can begin in it."""
+        line = readable(' '.join(self.translate(text).split())).replace('<', '&lt;')
+        return ''.join(part if part.startswith('`') else part.replace('[', '\\[')
+                       for part in CODE.split(line))
 
     def heading(self, text: str) -> str:
         return f'## {self.text(text)}'
@@ -85,9 +96,10 @@ class _Writer:
         return '\n\n'.join([self.heading('What to do'), lines or self.text('Nothing.')])
 
     def failure(self, failure: Failure) -> str:
-        lines = '\n'.join(failure.last_lines).replace('```', "'''")
-        return '\n\n'.join([self.heading(failure.title),
-                            self.folded(failure.of_output, [f'```text\n{lines}\n```'])])
+        lines = '\n'.join(map(readable, failure.last_lines)).replace('```', "'''")
+        fenced = [f'```text\n{lines}\n```'] if failure.last_lines else []
+        return '\n\n'.join(filter(None, [self.heading(failure.title),
+                                         self.folded(failure.of_output, fenced)]))
 
     def plots(self, charts: Sequence[Chart]) -> str:
         return '\n\n'.join([self.heading('Plots'), *map(self.plot, charts)]) if charts else ''
@@ -99,7 +111,7 @@ class _Writer:
                 f'{self.text(chart.note)}')
 
     def _link_text(self, text: str) -> str:
-        return self.text(text).replace('[', '(').replace(']', ')')
+        return self.text(text.replace('[', '(').replace(']', ')'))
 
     def picture(self, picture: Optional[RunPicture]) -> str:
         if not picture:

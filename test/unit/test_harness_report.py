@@ -144,8 +144,8 @@ def test_the_picture_of_the_last_evaluation_is_shown():
 def test_the_details_are_folded_and_complete():
     text = report(record(32.0, facts={'driver': '23.0'}), record(None, index=2, fault='hung'))
     assert re.findall('<summary>(.*)</summary>', text) == [
-        'The last 0 lines of its output', 'All metrics', 'Environment', 'How far to trust this']
-    assert text.count('<details>') == text.count('</details>') == 4
+        'All metrics', 'Environment', 'How far to trust this']   # it printed nothing to be folded
+    assert text.count('<details>') == text.count('</details>') == 3
     head, _, measured, hung = map(cells, folded(text, 'All metrics').splitlines())
     assert len(head) == len(measured) == len(hung) == 16
     assert dict(zip(head, measured)) == {
@@ -186,6 +186,29 @@ def test_the_terminal_gets_a_line_a_case_and_the_reports_path(tmp_path, monkeypa
     assert [line.split(':')[0] for line in lines] == ['REGRESSION   performance',
                                                       'PASS         full', 'report', 'page']
     assert lines[2] == f'report: {os.path.join("r", "summary.md")}'
+
+
+def test_each_case_is_held_against_its_own_baselines_environment():
+    trained = dataclasses.replace(baseline(PSNRS, PSNR), environment={'learning_rate': 0.002})
+    text = report(record(32.0), record(32.0, PSNR, facts={'learning_rate': 0.002}),
+                  baselines=[trained])
+    assert '| learning_rate | 0.001 | 0.002 |  |' in folded(text, 'Environment')
+    text = report(record(32.0), record(32.0, PSNR), baselines=[trained])
+    assert '| learning_rate | 0.001 | 0.002 | differs |' in folded(text, 'Environment')
+
+
+def test_the_old_arms_picture_is_never_shown_as_this_codes():
+    old, new = (dataclasses.replace(r, outcome=dataclasses.replace(
+        r.outcome, picture_path='comparison.png')) for r in pair(32.0, 32.0, metric=PSNR))
+    done = summarize(session(case(PSNR), against='aaaaaaaaaaaa', max_runs=3), [new, old])
+    assert f'](runs/{new.run.id}/comparison.png)' in markdown.to_markdown(done)
+
+
+def test_a_damaged_history_costs_no_verdict(tmp_path, capsys):
+    saved(tmp_path, record(28.0))
+    (tmp_path / 'history.sqlite').write_text('no database at all, but long enough to be one' * 99)
+    assert verbs.main(['judge', '--reports', str(tmp_path)]) == 1
+    assert 'the page shows the runs of this session only' in capsys.readouterr().err
 
 
 # --- text from elsewhere --------------------------------------------------------------------------
@@ -232,6 +255,13 @@ def test_text_from_elsewhere_neither_renders_nor_ends_a_line(hostile):
 def test_a_cell_stays_one_cell_in_one_line(value, cell):
     rows = folded(report(record(32.0, facts={'driver': value})), 'Environment').splitlines()
     assert f'| driver | {cell} |' in rows
+
+
+def test_text_from_elsewhere_is_no_link_no_picture_and_no_command_to_a_terminal():
+    text = report(record(None, fault='![x](http://example.org/x.png) \x1b[2J',
+                         last_lines=['\x1b]0;']))
+    assert '![x](' not in text and '!\\[x](http' in text
+    assert '\x1b' not in text and '\\x1b' in text and '\\x1b]0;' in text
 
 
 # --- CSV ------------------------------------------------------------------------------------------

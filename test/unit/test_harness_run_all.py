@@ -81,6 +81,13 @@ def test_on_github_each_verdict_is_an_annotation_and_the_report_the_steps_summar
     assert step.read_text().startswith('what came before\n# 🆕 NO_BASELINE')
 
 
+def test_a_step_summary_that_cannot_be_written_changes_no_status(project, harness):
+    done = harness('--cases', 'performance', GITHUB_ACTIONS='true',
+                   GITHUB_STEP_SUMMARY='/nowhere/x')
+    assert done.returncode == 0
+    assert 'other tools are not told' in done.stderr
+
+
 def test_the_values_are_exported_for_github_action_benchmark(project, harness, tmp_path):
     harness('--cases', 'performance', '--export', str(tmp_path / 'values.json'))
     value, = json.loads((tmp_path / 'values.json').read_text())
