@@ -104,6 +104,11 @@ class PlannedRun:
     slowdown: float = 0.0     # from outside, on purpose: 0.05 makes everything last 5 % longer
 
     @property
+    def title(self) -> str:
+        """What it is called within its session: performance 2 old."""
+        return f'{self.case.name} {self.index} {self.arm.value}'.rstrip()
+
+    @property
     def argv(self) -> Tuple[str, ...]:
         """The command, from the project's root."""
         return ('bash', self.case.script, *self.case.flags, f'--seed={self.seed}')

@@ -24,12 +24,6 @@ class Running:
     first: Tuple[float, int] = (0.0, 0)   # when the first step was seen that is done, and which
     last: Tuple[float, int] = (0.0, 0)    # the same of the latest
 
-    @property
-    def title(self) -> str:
-        """Case, number and arm."""
-        arm = f' {self.planned.arm.value}' if self.planned.arm.value else ''
-        return f'{self.planned.case.name} {self.planned.index}{arm}'
-
     def seen(self, progress: Progress, now_s: float) -> 'Running':
         """As its log says by now."""
         if progress.step == self.progress.step:
@@ -119,7 +113,7 @@ def plain_line(run: Running, left: Optional[Estimate]) -> str:
     """How far a run is, for a log."""
     progress = run.progress
     steps = f' step {progress.step}/{progress.max_step}' if progress.max_step else ''
-    line = f'{run.title}: {progress.phase}{steps} {figures(progress)}'.rstrip()
+    line = f'{run.planned.title}: {progress.phase}{steps} {figures(progress)}'.rstrip()
     longer = f'{line}, {_words(left)} left' if left else line
     return longer if len(longer) < PLAIN_WIDTH else line
 

@@ -237,7 +237,7 @@ def _metrics(records: Sequence[RunRecord]) -> Table:
 def _metrics_row(r: RunRecord) -> Tuple[str, ...]:
     m, load = r.measurement, r.load
     return (
-        run_name(r), str(r.run.seed),
+        r.run.title, str(r.run.seed),
         _number(m and m.images_per_s, '.4g'),
         f'{m.step_s * 1000:.1f} ± {m.step_mad_s * 1000:.1f} ms'
         if m and m.step_s and m.step_mad_s is not None else '-',
@@ -252,11 +252,6 @@ def _metrics_row(r: RunRecord) -> Tuple[str, ...]:
         f'{r.outcome.wall_s:.0f} s')
 
 
-def run_name(r: RunRecord) -> str:
-    """What a run is called within its session: performance 2 old."""
-    return f'{r.run.case.name} {r.run.index} {r.run.arm.value}'.rstrip()
-
-
 def _time_sentence(r: RunRecord) -> str:
     """That a run never got steady, and where its time went if the two throughputs disagree."""
     m, said = r.measurement, []
@@ -268,7 +263,7 @@ def _time_sentence(r: RunRecord) -> str:
             side = 'below' if share < 0 else 'above'
             said.append(f"wall throughput is {abs(share) * 100:.0f} % {side} the step time's"
                         + _where_it_went(m, m.step_s))
-    return f'{run_name(r)}: {"; ".join(said)}.' if said else ''
+    return f'{r.run.title}: {"; ".join(said)}.' if said else ''
 
 
 def _where_it_went(m: Measurement, step_s: float) -> str:
@@ -386,7 +381,7 @@ def _picture(records: Sequence[RunRecord]) -> Optional[RunPicture]:
 def _run_files(r: RunRecord) -> RunFiles:
     kept: List[str] = [path for path in (r.outcome.log_path, r.outcome.output_path,
                                          r.outcome.picture_path) if path]
-    return RunFiles(run_name(r), tuple(_path(r, name) for name in (*kept, 'run.json')))
+    return RunFiles(r.run.title, tuple(_path(r, name) for name in (*kept, 'run.json')))
 
 
 def _path(r: RunRecord, name: str) -> str:

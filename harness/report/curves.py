@@ -9,7 +9,6 @@ from harness import stats
 from harness.judge import CURVE_ERROR
 from harness.records import PSNR, Arm, Baseline, Measurement, RunRecord, Summary, Verdict
 from harness.report.charts import Band, Chart, Line, Span, chart_id
-from harness.report.content import run_name
 
 MOST_POINTS = 2000   # of a line: more than a screen has columns
 # What is drawn of a run's telemetry: a chart's name, title, unit, and its columns.
@@ -112,7 +111,7 @@ def _columns(records: Sequence[RunRecord],
         for suffix, name in columns:
             values = getattr(r.telemetry, name, ())
             if r.telemetry and any(value is not None for value in values):
-                yield Line(run_name(r) + suffix, r.telemetry.at_s, values)
+                yield Line(r.run.title + suffix, r.telemetry.at_s, values)
 
 
 # --- what a baseline expects ----------------------------------------------------------------------
@@ -146,7 +145,7 @@ def _measured(records: Sequence[RunRecord]) -> List[Tuple[RunRecord, Measurement
 def _line(r: RunRecord, x: Sequence[float], y: Sequence[Optional[float]],
           style: str = 'line') -> Line:
     arm = r.run.arm.value
-    return Line(run_name(r), tuple(x), tuple(y), style, family=f'{arm} arm' if arm else '')
+    return Line(r.run.title, tuple(x), tuple(y), style, family=f'{arm} arm' if arm else '')
 
 
 def _logged_steps(m: Measurement) -> Tuple[float, ...]:

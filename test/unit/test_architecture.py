@@ -50,7 +50,7 @@ MAY_IMPORT = {
     'harness.report.charts': set(),
     'harness.report.content': RECORDS | {'harness.judge', 'harness.weigh'},
     'harness.report.curves': RECORDS | {'harness.judge', 'harness.report.charts',
-                                        'harness.report.content', 'harness.stats'},
+                                        'harness.stats'},
     'harness.report.markdown': RECORDS | {'harness.report.charts', 'harness.report.content'},
     'harness.report.series': RECORDS | {'harness.changes', 'harness.history'},
     'harness.report.trends': RECORDS | {'harness.history', 'harness.report.charts',
