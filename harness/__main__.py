@@ -70,7 +70,8 @@ def learn(args) -> int:
         print('harness: this checkout has changes that are not committed: no later regression can '
               'be confirmed side by side with this baseline\'s revision', file=sys.stderr)
     store.make_reports_folder(args.reports)
-    with History(config.history_url(args)) as kept, live.View(quiet=args.quiet) as view:
+    url = config.history_url(args.history, args.reports)
+    with History(url) as kept, live.View(quiet=args.quiet) as view:
         study = Study(session, args.reports, view, history=kept)
         records = study.repeat()
         study.finish('en')
@@ -159,17 +160,15 @@ def _reported(args) -> Tuple[str, Summary]:
 
 def _kept(args, reports: str, records: Sequence[RunRecord]) -> Sequence[Entry]:
     """The history of all runs; where none was kept, of these."""
-    args.reports = reports
-    if not args.history and not os.path.exists(config.history_path(reports)):
-        return tuple(map(evidence.entry, records))
     try:
-        with History(config.history_url(args)) as runs:
-            return runs.entries()
+        if args.history or os.path.exists(config.history_path(reports)):
+            with History(config.history_url(args.history, reports)) as runs:
+                return runs.entries()
     except ConfigError as e:
         if args.history:   # that one was asked for
             raise
         print(f'harness: the page shows the runs of this session only: {e}', file=sys.stderr)
-        return tuple(map(evidence.entry, records))
+    return tuple(map(evidence.entry, records))
 
 
 def history(args) -> int:
@@ -177,7 +176,7 @@ def history(args) -> int:
     if not args.history and not os.path.isdir(args.reports):
         raise ConfigError(f'no runs in {args.reports}: run harness/run_all.py first, or say where '
                           'they are with --reports')
-    with History(config.history_url(args)) as runs:
+    with History(config.history_url(args.history, args.reports)) as runs:
         entries = runs.entries(args.case)
     if args.open:
         page = store.save_history_page(args.reports, entries, baseline.load_all())

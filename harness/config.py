@@ -110,9 +110,9 @@ def add_report_flags(parser: argparse.ArgumentParser):
                              '(customBiggerIsBetter)')
 
 
-def history_url(args: argparse.Namespace) -> str:
-    """The database's URL."""
-    return args.history or f'sqlite:///{history_path(args.reports)}'
+def history_url(named: str, reports: str) -> str:
+    """The database that is named, or that of a reports folder."""
+    return named or f'sqlite:///{history_path(reports)}'
 
 
 def history_path(reports: str) -> str:

@@ -51,7 +51,8 @@ def main(argv=None) -> int:
                                   session.against, session.device, session.variables))
         return 0
     store.make_reports_folder(args.reports)
-    with History(config.history_url(args)) as history, live.View(quiet=args.quiet) as view:
+    url = config.history_url(args.history, args.reports)
+    with History(url) as history, live.View(quiet=args.quiet) as view:
         study = Study(session, os.path.relpath(args.reports), view, args.budget, history)
         study.decide()
         if not args.no_confirm:
