@@ -39,6 +39,10 @@ LIBRARIES = (
 )
 
 
+# The line of an error that says why: with CANN's code, such as EJ0001, or an exception's name.
+CAUSE = re.compile(r'\bE[A-Z0-9]\d{4}: |Error: ')
+
+
 class Device(NamedTuple):
     """One kind of device; device(config) gives the one that a run asked for."""
 
@@ -78,6 +82,20 @@ def require_evidence(chosen: Device, partition_graphs):
         raise TrainError(f'asked to be on the {chosen.kind}, but none of its operations was in '
                          'the graph that ran: it was on the CPU. Check the device, its driver and '
                          '(NPU) that npu_bridge loads without a message')
+
+
+@contextlib.contextmanager
+def explained(what: str):
+    """Raise TensorFlow's errors as a TrainError of one line: the cause, which is seldom the first.
+
+    Whatever runs first on an NPU opens it, so that a device which is busy fails there.
+    """
+    try:
+        yield
+    except tf.errors.OpError as e:
+        lines = str(e).splitlines() or [type(e).__name__]
+        cause = next((line for line in lines if CAUSE.search(line)), lines[0])
+        raise TrainError(f'{what} failed: {cause.strip()}') from e
 
 
 def npu_session_config(config) -> tf.ConfigProto:

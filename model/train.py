@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from model import checkpoint, data, evaluate, network, progress, recipe, upscale
-from model.device import count_evidence, device, require_evidence
+from model.device import count_evidence, device, explained, require_evidence
 from model.errors import RequestError, TrainError
 from model.summary import Summary
 
@@ -29,9 +29,10 @@ def train(config, pairs, test_pairs, log: Callable[[str], None]):
     saver = checkpoint.saver()
     with tf.Session(config=chosen.session_config(config)) as session, \
             Summary(config.summary_path) as summary:
-        checkpoint.load(session, _first_values(config, done))
-        session.run(iterator.initializer)
-        ops = ops._replace(step=chosen.sink(session, ops.step, config))
+        with explained('the start of the training'):
+            checkpoint.load(session, _first_values(config, done))
+            session.run(iterator.initializer)
+            ops = ops._replace(step=chosen.sink(session, ops.step, config))
         forward = (upscale.forward(session, config, ops.average) if config.test_with_train
                    else None)
         losses, step_seconds = array('d'), array('d')   # of every call of the device
@@ -136,10 +137,7 @@ def _loop(session, ops, config, done: int, on_call, ready_s) -> float:
 
 def _call(session, ops, config, **options) -> float:
     """Make one step, or as many as the device makes at once; return the (last) step's loss."""
-    try:
+    with explained('a step'):
         losses = [session.run([ops.add, ops.loss])[1] for _ in range(config.accumulate - 1)]
         losses.append(session.run([ops.step, ops.loss], **options)[1])
-    except tf.errors.OpError as e:
-        said = [line for line in str(e).splitlines() if 'Error: ' in line or line == str(e)]
-        raise TrainError(f'a step failed: {(said or str(e).splitlines())[0].strip()}') from e
     return float(np.mean(losses))

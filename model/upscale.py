@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from model import checkpoint, data, network
-from model.device import device, require_evidence
+from model.device import device, explained, require_evidence
 
 Forward = Callable[[np.ndarray], np.ndarray]  # LR [h, w, 3] -> SR [s*h, s*w, 3], float32
 
@@ -18,7 +18,8 @@ def restored(config) -> Tuple[tf.Session, Forward]:
     network.rcan(tf.placeholder(tf.float32, [1, 8, 8, 3]), config)  # makes the variables
     values = checkpoint.network_values(config)
     session = tf.Session(config=chosen.session_config(config))
-    checkpoint.load(session, values)
+    with explained('the start of the network'):
+        checkpoint.load(session, values)
     return session, forward(session, config)
 
 
@@ -45,7 +46,8 @@ def forward(session, config,
             options = {'options': tf.RunOptions(output_partition_graphs=True),
                        'run_metadata': tf.RunMetadata()}
         inputs, outputs = graphs[shape]
-        sr = session.run(outputs, {inputs: lr[np.newaxis]}, **options)[0]
+        with explained('upscaling an image'):
+            sr = session.run(outputs, {inputs: lr[np.newaxis]}, **options)[0]
         if options:
             require_evidence(chosen, options['run_metadata'].partition_graphs)
         return sr

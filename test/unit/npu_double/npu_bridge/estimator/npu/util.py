@@ -2,15 +2,17 @@
 """Many steps at a call.
 
 The original's: the signature, the checks, the variables and what they are loaded with, the name of
-the operation.  A stand-in: that the steps are made.  An NPU repeats the graph with the IterationOp
-within one session.run; here the session's run makes the other steps before it.
+the operation, and what the session must say for all that to count.  A stand-in: that the steps are
+made.  An NPU repeats the graph with the IterationOp within one session.run; here the session's run
+makes the other steps before it.
 """
 
 import functools
 
 import tensorflow as tf
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-SCOPE = 'npu_runconfig'
+_SCOPE = 'npu_runconfig'
 
 
 def set_iteration_per_loop(sess, train_op, iterations_per_loop=1):
@@ -26,7 +28,8 @@ def set_iteration_per_loop(sess, train_op, iterations_per_loop=1):
     for name, value in values.items():
         variables[name].load(value, session=sess)
     loop = tf.group(train_op, name='IterationOp')
-    _repeat(sess, loop, variables['iterations_per_loop'])
+    if _sinks(sess):
+        _repeat(sess, loop, variables['iterations_per_loop'])
     return loop
 
 
@@ -39,14 +42,23 @@ def check_positive_integer(value, name):
 
 def create_or_get_var(var_name):
     """The variable from which the device reads how it is to loop."""
-    collection = f'{SCOPE}_{var_name}'
+    collection = f'{_SCOPE}_{var_name}'
     known = tf.get_collection(collection)
     if known:
         return known[0]
-    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
+    with tf.variable_scope(_SCOPE, reuse=tf.AUTO_REUSE):
         return tf.get_variable(var_name, shape=[], dtype=tf.int64, trainable=False,
                                initializer=tf.zeros_initializer(), use_resource=True,
                                collections=[collection, tf.GraphKeys.LOCAL_VARIABLES])
+
+
+def _sinks(sess):
+    """The device loops where NpuOptimizer says so, and that it fetches its batches by itself."""
+    options = sess._config.graph_options.rewrite_options if sess._config else RewriterConfig()
+    for npu in options.custom_optimizers:
+        if npu.name == 'NpuOptimizer' and npu.parameter_map['iterations_per_loop'].i > 1:
+            return npu.parameter_map['enable_data_pre_proc'].b
+    return False
 
 
 def _repeat(sess, loop, more_steps):
