@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Can this Python train?  Exit status 0 if so; else 1, and one line says what is missing.
 
     python env/have.py           CPython 3.7 and every package of requirements.txt

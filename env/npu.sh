@@ -12,7 +12,7 @@ _npu_main() {
     [[ -z "${RCAN_CANN}" ]] || _npu_cann "${RCAN_CANN}"
   fi
   export RCAN_CANN
-  export ASCEND_DEVICE_ID="${ASCEND_DEVICE_ID:-0}"
+  export ASCEND_DEVICE_ID="${ASCEND_DEVICE_ID:-${DEVICE_ID:-0}}"   # DEVICE_ID: its older name
   export ASCEND_GLOBAL_LOG_LEVEL="${ASCEND_GLOBAL_LOG_LEVEL:-3}"   # 3: errors
   export JOB_ID="${JOB_ID:-10087}" RANK_ID="${RANK_ID:-0}" RANK_SIZE="${RANK_SIZE:-1}"
   echo "npu: device ${ASCEND_DEVICE_ID}, CANN: ${RCAN_CANN:-not found (ASCEND_HOME says where)}" >&2
@@ -47,7 +47,7 @@ _npu_cann() {
 
 # _npu_by_hand ROOT: what set_env.sh exports, for a CANN that has none.
 _npu_by_hand() {
-  local root="$1" kit="$1"
+  local root="$1" kit="$1" tbe="$1/opp/built-in/op_impl/ai_core/tbe"
   if [[ -d "${root}/fwkacllib" && ! -d "${root}/lib64" ]]; then
     kit="${root}/fwkacllib"
   else
@@ -56,9 +56,11 @@ _npu_by_hand() {
   fi
   export ASCEND_OPP_PATH="${ASCEND_OPP_PATH:-${root}/opp}"
   export ASCEND_AICPU_PATH="${ASCEND_AICPU_PATH:-${root}}"
-  _npu_prepend PATH "${kit}"{/bin,/ccec_compiler/bin,/compiler/ccec_compiler/bin}
-  _npu_prepend LD_LIBRARY_PATH "${kit}"/lib64{/plugin/nnengine,/plugin/opskernel,}
-  _npu_prepend PYTHONPATH "${root}/opp/built-in/op_impl/ai_core/tbe" "${kit}/python/site-packages"
+  [[ ! -d "${root}/toolkit" ]] || export TOOLCHAIN_HOME="${TOOLCHAIN_HOME:-${root}/toolkit}"
+  _npu_prepend PATH "${kit}"{/tools/ccec_compiler,/compiler/ccec_compiler,/ccec_compiler,}/bin
+  _npu_prepend LD_LIBRARY_PATH "${tbe}/op_tiling/lib/linux/$(uname -m)" \
+    "${kit}"/lib64{/plugin/nnengine,/plugin/opskernel,}
+  _npu_prepend PYTHONPATH "${tbe}" "${kit}/python/site-packages"
 }
 
 # _npu_prepend VARIABLE DIR...: put each DIR that exists in front.
@@ -74,7 +76,8 @@ _npu_prepend() {
 _npu_source() {
   local _npu_file="$1" _npu_options="$-" _npu_pipefail _npu_mine
   _npu_pipefail="$([[ -o pipefail ]] && echo -o || echo +o)"
-  _npu_mine="$(export -p | sed -n 's/^declare -x \(ASCEND_[A-Z_]*=\)/export \1/p')"
+  _npu_mine="$(export -p |
+    sed -En 's/^declare -x ((ASCEND_[A-Z0-9_]*|TOOLCHAIN_HOME)=)/export \1/p')"
   set --   # or the script would take FILE for an argument of its own
   set +eu +o pipefail
   # shellcheck disable=SC1090

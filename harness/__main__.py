@@ -7,6 +7,9 @@
     python -m harness judge reports/runs/20261123T091017.482Z-cpu0.json
     python -m harness report --lang zh
     python -m harness history --open
+    python -m harness doctor
+    python -m harness check .
+    python -m harness level
 """
 
 import argparse
@@ -27,14 +30,18 @@ from harness import (  # noqa: E402
     baseline,
     certify,
     config,
+    doctor,
     effort,
     evidence,
     judge,
+    level,
     live,
+    models,
     run_all,
     stats,
     store,
 )
+from harness.compliance import check  # noqa: E402
 from harness.errors import ConfigError  # noqa: E402
 from harness.history import Entry, History  # noqa: E402
 from harness.records import RunRecord, Summary  # noqa: E402
@@ -205,6 +212,15 @@ def certified(args) -> int:
     return 0
 
 
+def diagnose(args) -> int:
+    """What a run needs, what of it is here, and what to do about the rest."""
+    facts = doctor.look(run_all.ask, os.environ, args.kind or '', args.device,
+                        args.data_path or '')
+    found = doctor.checks(facts)
+    live.answer((doctor.to_json if args.json else doctor.to_text)(facts, found))
+    return 0 if doctor.can_run(found) else 3
+
+
 def _facts(args) -> Tuple[Mapping[str, Any], bool]:
     """Those of a session, and whether they are a run's; of this machine where there is none."""
     if not args.session and not store.sessions(args.reports):
@@ -236,7 +252,8 @@ def _probability(text: str) -> float:
 
 def _parser() -> config.Parser:
     parser = config.Parser(prog='python -m harness', allow_abbrev=False)
-    verbs = parser.add_subparsers(metavar='baseline | judge | report | history | plan | certify',
+    verbs = parser.add_subparsers(metavar='baseline | judge | report | history | plan | certify '
+                                          '| doctor | check | level',
                                   dest='verb')
     verbs.required = True
     _add_baseline(verbs.add_parser('baseline', help='what runs are compared with'))
@@ -267,6 +284,17 @@ def _parser() -> config.Parser:
     config.add_case_flags(planning)
     planning.set_defaults(do=plan, against='')
 
+    looking = verbs.add_parser('doctor', help='what a run needs and what is missing; exit status 3 '
+                                              'where none could start')
+    config.add_device_flags(looking)
+    looking.add_argument('--data_path', metavar='DIR', help='folder in DIV2K\'s layout')
+    looking.add_argument('--json', action='store_true', help='the same for programs')
+    looking.set_defaults(do=diagnose)
+
+    checking = verbs.add_parser('check', help='does a folder keep ModelZoo\'s rules?')
+    check.add_flags(checking)
+    checking.set_defaults(do=check.check)
+
     certifying = verbs.add_parser('certify', help='measure false alarms and power on this machine')
     certifying.add_argument('--runs', type=config.positive, default=30, metavar='N',
                             help='comparisons of equal code; a third as many for each slowdown; '
@@ -276,7 +304,23 @@ def _parser() -> config.Parser:
     config.add_case_flags(certifying, cases='performance')
     config.add_quiet_flag(certifying)
     certifying.set_defaults(do=certified, against='HEAD')
+
+    _add_level(verbs.add_parser('level', help='what modelzoo_level.txt may claim by the runs here'))
     return parser
+
+
+def _add_level(parser):
+    parser.add_argument('--gpu-images-per-s', type=float, metavar='X',
+                        help='throughput of a GPU in the same training, instead of runs on one '
+                             'among the reports')
+    parser.add_argument('--gpu-name', default='', metavar='NAME',
+                        help='which GPU that was, and who says so: "V100, our lab"')
+    doing = parser.add_mutually_exclusive_group()
+    doing.add_argument('--write', action='store_true', help='write the file')
+    doing.add_argument('--check', action='store_true',
+                       help='exit 1 where the file claims more than the runs show')
+    config.add_reports_flag(parser)
+    parser.set_defaults(do=level.level)
 
 
 def _add_baseline(parser):
@@ -308,7 +352,8 @@ def _add_baseline(parser):
     config.add_device_flags(comparing)
     config.add_reports_flag(comparing)
     comparing.set_defaults(do=diff, cases=','.join(config.SCRIPTS), preset=None, data_path=None,
-                           max_step=None, max_runs=1, against='')
+                           max_step=None, max_runs=1, against='', model_dir=[], rules=None,
+                           scripts=models.SCRIPTS, deadline=None)
 
     retiring = actions.add_parser('retire', help='compare with one no more')
     retiring.add_argument('name', help='as baseline show prints it')

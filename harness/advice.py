@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands that a report advises, exact enough to be pasted (pure)."""
 
+import os
 import shlex
 from typing import Any, List, Mapping
 
@@ -25,5 +26,10 @@ def _code(*parts: str) -> str:
 def _flags(case: Case, facts: Mapping[str, Any]) -> List[str]:
     """--kind too: on another day another kind may be the best that is there."""
     kind, index = facts['device'].split(':')
-    return ['--device', index, '--kind', kind, '--cases', case.name,
-            *map(shlex.quote, case.flags)]
+    if not case.model_dir:
+        return ['--device', index, '--kind', kind, '--cases', case.name,
+                *map(shlex.quote, case.flags)]
+    named = ['--model-dir', case.model_dir, '--scripts', os.path.basename(case.script),
+             *(['--rules', case.rules] if case.rules else []),
+             *(flag for flag in case.flags if flag.startswith('--data_path='))]
+    return ['--device', index, '--kind', kind, *map(shlex.quote, named)]

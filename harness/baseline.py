@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Baselines: small, reviewable JSON files in git, one for each case and what it depends on."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ LEAST_RUNS = 3   # of fewer, no rule makes anything
 TRAINED = ('preset', 'scale', 'n_feats', 'n_RG', 'n_RCAB', 'kernel_size', 'ratio', 'patch_size',
            'batch_size', 'max_step', 'learning_rate', 'decay_step', 'decay_rate', 'fine_tuning',
            'precision_mode', 'loss_scale', 'data')
+# The same of a model that is not ours.
+TRAINED_ELSEWHERE = ('network', 'script', 'flags', 'batch_size', 'data')
 # Where: speed depends on it as well.
 WHERE = ('device_kind', 'device_model', 'cpu_model', 'cpus', 'threads', 'tensorflow',
          'driver', 'cann', 'log_freq')
@@ -111,7 +114,8 @@ def by_series(baselines: Iterable[Baseline]) -> Dict[Tuple[str, str], Baseline]:
 
 def match(metric: Metric, facts: Mapping[str, Any]) -> Dict[str, Any]:
     """The facts that runs must share to be compared."""
-    names = TRAINED + WHERE if metric.relative else TRAINED
+    trained = TRAINED_ELSEWHERE if 'script' in facts else TRAINED
+    names = trained + WHERE if metric.relative else trained
     return {name: facts.get(name) for name in names}
 
 
@@ -129,10 +133,15 @@ def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[flo
     if len(records) < LEAST_RUNS:
         raise ConfigError(f'{case}: {len(records)} runs show no spread: a baseline takes '
                           f'{LEAST_RUNS} at the least, and 10 are good')
-    distinct = len({r.run.seed for r in records}) == len(records)
+    # Other models' scripts take no seed: each of their runs is another draw.
+    distinct = len({r.run.seed for r in records}) == len(records) or bool(
+        records[0].run.case.model_dir)
     if not (distinct or metric.relative):
         raise ConfigError(f'{case}: runs of one seed do not show how far seeds lie apart: name '
                           'others, or make it with `python -m harness baseline learn`')
+    if len(set(values)) == 1 and records[0].run.case.model_dir:
+        raise ConfigError(f'{case}: {values[0]:g} in each of {len(values)} runs, to the last '
+                          'digit: that is no measurement; see how its script computes it')
     facts = records[0].facts
     shared = match(metric, facts)
     for record in records[1:]:
@@ -144,7 +153,8 @@ def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[flo
     day = time.strftime('%Y-%m-%d', time.gmtime(records[0].outcome.started_unix_s))
     curves = [stats.loss_curve(r.measurement.losses) for r in records if r.measurement]
     return Baseline(
-        f'{shared["preset"]}-{case}-{digest(shared)}', case, metric, tuple(values), shared,
+        '-'.join(filter(None, (shared.get('preset'), case, digest(shared)))),
+        case, metric, tuple(values), shared,
         metric.margin if margin is None else margin, facts['commit'], day, reason,
         tuple(curves) if distinct and all(curves) else (), tuple(canary_s),
         round(statistics.median(r.outcome.wall_s for r in records), 1),
@@ -159,7 +169,7 @@ def _load(path: str) -> Baseline:
         if stored['schema'] != SCHEMA:
             raise ConfigError(f'{path}: schema {stored["schema"]}, this harness reads {SCHEMA}: '
                               'make the baseline anew')
-        return Baseline(name, stored['case'], METRICS[stored['metric']],
+        return Baseline(name, stored['case'], _metric(stored),
                         tuple(map(float, stored['values'])), dict(stored['match']),
                         float(stored['margin']), str(stored['commit']), str(stored['day']),
                         str(stored['reason']),
@@ -169,6 +179,11 @@ def _load(path: str) -> Baseline:
     except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as e:
         raise ConfigError(f'{path} is no baseline ({type(e).__name__}: {e}): restore it with git, '
                           'or remove it') from e
+
+
+def _metric(stored: Mapping[str, Any]) -> Metric:
+    """One that we know by name, in the unit of the model that it is of."""
+    return dataclasses.replace(METRICS[stored['metric']], unit=str(stored['unit']))
 
 
 def _upgraded(stored: Dict[str, Any]) -> Dict[str, Any]:

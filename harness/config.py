@@ -6,6 +6,7 @@ import os
 import re
 from typing import Optional, Sequence, Tuple
 
+from harness import models
 from harness.errors import ConfigError
 from harness.records import PSNR, SPEED, Case, Metric
 
@@ -71,7 +72,22 @@ def add_case_flags(parser: argparse.ArgumentParser, cases: str = ','.join(SCRIPT
                         help='folder in DIV2K\'s layout; default on a CPU: test/photos')
     parser.add_argument('--max_step', type=positive, metavar='N',
                         help='training steps; default: the script\'s')
+    _add_model_flags(parser)
     add_reports_flag(parser)
+
+
+def _add_model_flags(parser: argparse.ArgumentParser):
+    """Models that are not ours."""
+    parser.add_argument('--model-dir', action='append', default=[], metavar='DIR',
+                        help='run the scripts of this folder of ModelZoo instead, in a copy of it; '
+                             'may be given several times')
+    parser.add_argument('--scripts', default=models.SCRIPTS, metavar='PATTERN',
+                        help='which of its scripts in test/; default: %(default)s')
+    parser.add_argument('--rules', metavar='FILE',
+                        help='how to read its log (TOML); default: the file of its name in '
+                             'harness/modelrules/, else its result file alone counts')
+    parser.add_argument('--deadline', type=_duration_s, metavar='TIME',
+                        help='of each of its runs, such as 20m; default: that of its rules, or 4h')
 
 
 def add_device_flags(parser: argparse.ArgumentParser):
@@ -123,6 +139,7 @@ def history_path(reports: str) -> str:
 def cases(args: argparse.Namespace) -> Tuple[Case, ...]:
     """The cases asked for, in order; raises ConfigError for a name or folder that is not there."""
     names = args.cases.split(',')
+    _refuse_misfits(args)
     for name in names:
         if name not in SCRIPTS:
             raise ConfigError(f'unknown case {name!r}: one of {", ".join(SCRIPTS)}')
@@ -130,7 +147,23 @@ def cases(args: argparse.Namespace) -> Tuple[Case, ...]:
         raise ConfigError(f'--cases {args.cases} names a case twice: --max-runs is for more runs')
     if args.data_path and not os.path.isdir(args.data_path):
         raise ConfigError(f'no folder at --data_path {args.data_path}')
+    if args.model_dir:
+        return models.cases(args.model_dir, names, args.scripts, args.data_path, args.rules,
+                            args.deadline)
     return tuple(_case(name, *SCRIPTS[name], args) for name in names)
+
+
+def _refuse_misfits(args: argparse.Namespace):
+    """Raise ConfigError for a flag that says nothing about the models that are run."""
+    ours = [flag for flag, value in (('--preset', args.preset), ('--max_step', args.max_step),
+                                     ('--against', args.against)) if value]
+    others = [flag for flag, value in (('--rules', args.rules), ('--deadline', args.deadline),
+                                       ('--scripts', args.scripts != models.SCRIPTS)) if value]
+    if args.model_dir and ours:
+        raise ConfigError(f'{", ".join(ours)}: other models\' scripts know no such thing; leave it '
+                          'out, or --model-dir')
+    if others and not args.model_dir:
+        raise ConfigError(f'{", ".join(others)}: for other models only; name one with --model-dir')
 
 
 def _case(name: str, script: str, metric: Metric, args: argparse.Namespace) -> Case:

@@ -32,5 +32,7 @@ def _reasons(load: Load, cpus: int) -> Iterator[str]:
                'the time')
     if load.device_others:
         yield f'the device was used by others as well: {", ".join(load.device_others)}'
+    if load.device_alarm:
+        yield f'the device is not well: {load.device_alarm}'
     if load.device_slowed:
         yield f'the device was slowed down: {load.device_slowed}'

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run that has ended -> its record: what it has measured, or why that is no evidence."""
 
+import os
 from typing import Any, Mapping, Optional, Tuple
 
-from harness import baseline, causes, disturbance, files, machine, parse
+from harness import baseline, causes, disturbance, files, foreign, machine, parse, plog
 from harness.errors import ParseError
 from harness.history import Entry
 from harness.records import (
@@ -16,22 +17,29 @@ from harness.records import (
     Session,
     Telemetry,
 )
+from harness.sandbox import Left
 
 LAST_LINES = 20
+OUTPUT_BYTES = 2 ** 20   # that are looked at of a log which may have gigabytes
 
 
 def record(session: Session, planned: PlannedRun, outcome: Outcome, load: Optional[Load],
-           log: parse.TrainingLog, commit: str,
-           telemetry: Optional[Telemetry] = None) -> RunRecord:
+           log: parse.TrainingLog, commit: str, telemetry: Optional[Telemetry] = None,
+           left: Optional[Left] = None) -> RunRecord:
     """A failure of the run makes it no measurement; it never makes us fail.
 
-    commit: of another checkout than this; empty: of this.
+    commit: of another checkout than this; empty: of this.  left: by another model's script.
     """
-    output = files.read(outcome.output_path)
-    measurement, why = evaluate(planned, session.device, outcome)
-    if outcome.fault:
-        why = '; '.join(filter(None, (f'{why} while {log.progress().phase}',
-                                      causes.diagnose(output))))
+    output = _output(outcome, left)
+    if left:
+        measurement, why = foreign.evaluate(planned, session.device, outcome, left, load)
+    else:
+        measurement, why = evaluate(planned, session.device, outcome)
+    cann = _cann_log(session, outcome, left) if why else None
+    if outcome.fault or left and why:
+        while_at = '' if left else f' while {log.progress().phase}'
+        why = '; '.join(filter(None, (why + while_at, _cause(output, outcome, left),
+                                      cann.told if cann else '')))
     facts: Mapping[str, Any] = session.machine
     if measurement:
         facts = machine.facts(session.machine, measurement)
@@ -39,9 +47,31 @@ def record(session: Session, planned: PlannedRun, outcome: Outcome, load: Option
         facts = {**facts, 'commit': commit}
     return RunRecord(
         session.id, planned, outcome, load, measurement, why, facts,
-        last_lines=tuple(output.splitlines()[-LAST_LINES:]) if why else (),
+        last_lines=(*output.splitlines()[-LAST_LINES:],
+                    *(cann.errors if cann else ())) if why else (),
         disturbance=disturbance.disturbance(load, session.machine['cpus']) if load else '',
         telemetry=telemetry)
+
+
+def _cause(output: str, outcome: Outcome, left: Optional[Left]) -> str:
+    """What a failure means; another model's script hides its programs' output and statuses."""
+    statuses = [call.status for call in left.calls if call.status] if left else []
+    return causes.diagnose(output, next(iter(statuses), outcome.returncode))
+
+
+def _output(outcome: Outcome, left: Optional[Left]) -> str:
+    """All that a run has printed; another model's script keeps what its training printed apart."""
+    apart = [path for path in (left.files if left else ())
+             if os.path.basename(path).startswith('train_') and path.endswith('.log')]
+    return '\n'.join(files.read_end(path, OUTPUT_BYTES) for path in [outcome.output_path, *apart])
+
+
+def _cann_log(session: Session, outcome: Outcome, left: Optional[Left]) -> Optional[plog.Plog]:
+    """CANN's own log of a run that failed on an NPU; None: there is none."""
+    if session.device.kind != 'npu':
+        return None
+    kept = {plog.FOLDER: os.path.dirname(outcome.output_path)} if left else session.variables
+    return plog.find(kept, outcome.started_unix_s)
 
 
 def evaluate(planned: PlannedRun, chosen: Device,

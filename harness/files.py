@@ -23,6 +23,16 @@ def read_bytes(path: str) -> bytes:
         return b''
 
 
+def read_end(path: str, most: int) -> str:
+    """At most so many bytes from the end of a file of any size; empty as read() is."""
+    try:
+        with open(path, 'rb') as f:
+            f.seek(max(0, os.fstat(f.fileno()).st_size - most))
+            return f.read(most).decode('utf-8', 'replace')
+    except OSError:
+        return ''
+
+
 def lines(path: str) -> Iterable[str]:
     """The lines of a file of any size; none where there is no file."""
     if os.path.exists(path):

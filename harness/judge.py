@@ -161,6 +161,9 @@ def _advice(w: Weighed, status: Status, c: Comparison) -> Tuple[str, ...]:
     if status is Status.IMPROVED:
         return (f'If this is meant to last, make it the baseline: '
                 f'{advice.learn(w.case, facts, "faster, or more accurate, since ...")}',)
+    if status is Status.REGRESSION and w.case.model_dir:
+        return ('Look at the last changes of its code and of the environment below.',
+                f'Measure it again: {advice.again(w.case, facts)}')
     if status is Status.REGRESSION:
         return ('Look at the last changes of the code and of the environment below.',
                 'To find the change, compare with its parent: '

@@ -60,14 +60,15 @@ class TrainingLog:
         config = self._value('config', {})
         recent = self.seconds[-PROGRESS_STEPS:]
         step_s = statistics.median(recent) if recent else 0
-        images_per_s = config.get('batch_size', 0) / step_s if step_s else None
+        batch_size = config.get('batch_size', 0)
+        images_per_s = batch_size / step_s if step_s and batch_size else None
         return Progress(
             phase=next((name for key, name in PHASES if key in self.events), 'starting'),
             step=self.steps[-1] if self.steps else 0,
             max_step=config.get('max_step', 0),
             loss=self.losses[-1] if self.losses else None,
             images_per_s=images_per_s,
-            images_per_s_mad=_mad([config.get('batch_size', 0) / s for s in recent if s],
+            images_per_s_mad=_mad([batch_size / s for s in recent if s],
                                   images_per_s))
 
     def measurement(self, turns: Sequence[Turn] = ()) -> Measurement:

@@ -70,7 +70,9 @@ class Metric:
 
 SPEED = Metric('images_per_s', 'throughput', 'images/s', relative=True, margin=0.02)
 PSNR = Metric('psnr_db', 'PSNR', 'dB', relative=False, margin=0.1)
-METRICS = {m.name: m for m in (SPEED, PSNR)}
+ITEMS = Metric('images_per_s', 'throughput', 'items/s', relative=True, margin=0.02)
+METRICS = {m.name: m for m in (
+    SPEED, PSNR, Metric('accuracy', 'accuracy', '', relative=False, margin=0.01))}
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,12 @@ class Case:
     """One of ModelZoo's scripts with its flags."""
 
     name: str
-    script: str               # relative to the project's root
+    script: str               # relative to the project's root, or to model_dir
     flags: Tuple[str, ...]
     metric: Metric
     deadline_s: float
+    model_dir: str = ''       # of a model that is not ours; empty: this project
+    rules: str = ''           # file that says how to read that model's log; empty: nothing does
 
 
 class Arm(enum.Enum):
@@ -110,8 +114,18 @@ class PlannedRun:
 
     @property
     def argv(self) -> Tuple[str, ...]:
-        """The command, from the project's root."""
-        return ('bash', self.case.script, *self.case.flags, f'--seed={self.seed}')
+        """The command, from the project's root; other models' scripts know no seed."""
+        seed = () if self.case.model_dir else (f'--seed={self.seed}',)
+        return ('bash', self.case.script, *self.case.flags, *seed)
+
+
+class Launch(NamedTuple):
+    """How a script is started, and where it writes its training log."""
+
+    argv: Tuple[str, ...]
+    cwd: str
+    environment: Mapping[str, str]
+    log_path: str
 
 
 @dataclass(frozen=True)
@@ -138,6 +152,8 @@ class Load:
     throttled_percent: Optional[float] = None     # of the time: heat or a quota held it back
     device_others: Tuple[str, ...] = ()           # other processes that used the device
     device_slowed: str = ''                       # why it was slower than it can be
+    device_alarm: str = ''                        # the worst that its tool complained of
+    device_used: str = ''                         # what proves that the run used it; empty: nothing
 
 
 class Moment(NamedTuple):
@@ -213,6 +229,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Reported:
+    """What another model's script says of itself, beside what its log says."""
+
+    values: Mapping[str, str]             # of its result file, as written
+    items_per_s: Optional[float]          # its ActualFPS
+    recomputed_items_per_s: Optional[float]   # from its log; None: no rules say how
+    rules: str                            # the file of the rules; empty: none
+    remarks: Tuple[str, ...] = ()         # what is wrong with it, and still no reason to reject it
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What one training log says."""
 
@@ -226,9 +253,9 @@ class Measurement:
     step_mad_s: Optional[float]           # median absolute deviation from it, of the same steps
     images_per_s: Optional[float]         # batch size over step_s
     wall_images_per_s: Optional[float]    # with all between the first step and the last
-    first_step_s: float                   # compiles the graph
-    time_to_first_step_s: float           # from the start of the process to the first step done
-    final_loss: float
+    first_step_s: Optional[float]         # compiles the graph; None: another model's, unknown
+    time_to_first_step_s: Optional[float]  # from the start of the process to the first step done
+    final_loss: Optional[float]
     psnr_db: Optional[float] = None       # mean over the test images; None: not evaluated
     ssim: Optional[float] = None
     bicubic_psnr_db: Optional[float] = None
@@ -239,6 +266,8 @@ class Measurement:
     phases_s: Mapping[str, float] = field(default_factory=dict)  # from the first step to the end
     psnr_curve: Tuple[Tuple[int, float], ...] = ()  # step and dB of every evaluation
     picture: Optional[Picture] = None     # of Outcome.picture_path
+    accuracy: Optional[float] = None      # of another model, in the unit that its rules name
+    reported: Optional[Reported] = None   # of another model
 
 
 @dataclass(frozen=True)

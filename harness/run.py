@@ -5,11 +5,14 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from typing import Any, BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, BinaryIO, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+import psutil
 
 from harness.errors import RunError
-from harness.records import Arm, Device, Outcome, PlannedRun, Turn
+from harness.records import Arm, Device, Launch, Outcome, PlannedRun, Turn
 
 POLL_S = 0.25
 STOP_S = 0.005      # a run slowed on purpose is stopped for so long at the least
@@ -21,15 +24,27 @@ GUARD = 'read -r _; kill -KILL -- "-$1"'
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(planned: PlannedRun, device: Device, environment: Mapping[str, str], root: str,
-        folder: str, watch: Callable[[int, Iterable[str]], Any]) -> Outcome:
+def launch(planned: PlannedRun, device: Device, environment: Mapping[str, str],
+           root: str) -> Launch:
+    """How a script of a checkout of this project is started."""
+    return Launch(planned.argv, root, environment,
+                  log_path(os.path.join(root, 'test'), device))
+
+
+def log_path(test: str, device: Device) -> str:
+    """Where ModelZoo's scripts write the training log, in the folder that they lie in."""
+    return os.path.join(test, 'output', str(device.index), f'train_{device.index}.log')
+
+
+def run(planned: PlannedRun, how: Launch, folder: str,
+        watch: Callable[[int, Iterable[str]], Any]) -> Outcome:
     """Run one script to its end, its output in folder/output.log, its training log in folder.
 
     watch(process id, new lines of the training log) is called all the while.  A script that
     fails, hangs or is interrupted gives an Outcome with a fault; RunError is for one that cannot
     be started.
     """
-    script = Script(planned, device, environment, root, folder)
+    script = Script(planned, how, folder)
     try:
         while not script.over:
             script.let_run(POLL_S)
@@ -54,16 +69,27 @@ def ask(argv: Sequence[str], root: str, environment: Optional[Mapping[str, str]]
     return done.stdout.decode('utf-8', 'replace').strip()
 
 
+def end_strays(variable: str, value: str) -> List[str]:
+    """Kill every process that has this variable, in whatever group; their names."""
+    ended = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(variable) == value:
+                ended.append(process.name())
+                process.kill()
+        except psutil.Error:   # of somebody else, or gone
+            pass
+    return ended
+
+
 class Script:
     """One script on its way: its process group, its log, its end."""
 
-    def __init__(self, planned: PlannedRun, device: Device, environment: Mapping[str, str],
-                 root: str, folder: str):
-        out = os.path.join(root, 'test', 'output', str(device.index))
+    def __init__(self, planned: PlannedRun, how: Launch, folder: str):
         self.planned, self.folder = planned, folder
         self.output_path = os.path.join(folder, 'output.log')
-        self.picture_path = os.path.join(out, 'result', 'comparison.png')
-        self.tail = LogTail(os.path.join(out, f'train_{device.index}.log'))
+        self.picture_path = os.path.join(os.path.dirname(how.log_path), 'result', 'comparison.png')
+        self.tail = LogTail(how.log_path)
         self.returncode: Optional[int] = None
         self.fault, self.interrupted = '', False
         self.steps, self.log_path = 0, ''
@@ -71,7 +97,7 @@ class Script:
         self.started_unix_s, self.started = time.time(), time.monotonic()
         self.wall_s, self.owed_s, self.going_since = 0.0, 0.0, self.started
         with open(self.output_path, 'wb') as output:
-            self.process = _start(planned.argv, root, environment, output)
+            self.process = _start(how, output)
         self.guard = subprocess.Popen(['bash', '-c', GUARD, 'guard', str(self.process.pid)],
                                       stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                       stderr=subprocess.DEVNULL, start_new_session=True)
@@ -203,12 +229,13 @@ def _state(path: str):
         return None
 
 
-def _start(argv: Sequence[str], root: str, environment: Mapping[str, str], output):
+def _start(how: Launch, output):
     try:
-        return subprocess.Popen(argv, cwd=root, env=dict(environment), stdin=subprocess.DEVNULL,
-                                stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(how.argv, cwd=how.cwd, env=dict(how.environment),
+                                stdin=subprocess.DEVNULL, stdout=output,
+                                stderr=subprocess.STDOUT, start_new_session=True)
     except OSError as e:
-        raise RunError(f'cannot start {argv[0]}: {e.strerror}') from e
+        raise RunError(f'cannot start {how.argv[0]}: {e.strerror}') from e
 
 
 def _overdue(planned: PlannedRun, elapsed_s: float, silent_s: float) -> str:
@@ -216,7 +243,8 @@ def _overdue(planned: PlannedRun, elapsed_s: float, silent_s: float) -> str:
     deadline_s = planned.case.deadline_s * (1 if planned.arm is Arm.ALONE else 2)
     if elapsed_s > deadline_s:
         return f'no end after {deadline_s:.0f} s'
-    if silent_s > SILENCE_S:
+    # Other models log where and as seldom as they like.
+    if silent_s > SILENCE_S and not planned.case.model_dir:
         return f'hung: not a line in its log for {SILENCE_S:.0f} s'
     return ''
 
@@ -245,3 +273,22 @@ def _signal_group(process: subprocess.Popen, sig: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def try_out(argv: Sequence[str], cwd: str, environment: Mapping[str, str],
+            timeout_s: float) -> Tuple[Optional[int], str]:
+    """Run a command and then end all that it left behind: its status and what it printed.
+
+    The status is None where it had to be ended at its deadline; of the output, the last megabyte.
+    """
+    with tempfile.TemporaryFile() as output:   # a pipe would wait for those left behind
+        process = _start(Launch(tuple(argv), cwd, environment, ''), output)
+        try:
+            status: Optional[int] = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+        output.seek(max(0, output.seek(0, os.SEEK_END) - (1 << 20)))
+        return status, output.read().decode('utf-8', 'replace')

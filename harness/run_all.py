@@ -83,12 +83,15 @@ def open_session(args, program: str, argv: Sequence[str]) -> Session:
     baselines = tuple(b for b in baseline.load_all() if b.case in names)
     chosen = device.device(args.kind or ask(device.DETECT), args.device)
     threads = machine.usable_cpus()
-    facts = machine.machine(chosen, threads, ask)
+    variables = device.environment(chosen, os.environ, threads)
+    facts = machine.machine(chosen, threads, ask, variables)
+    if args.data_path:
+        facts['data_files'] = machine.data_manifest(args.data_path)
     return Session(
         id=session_id(chosen),
         command=' '.join(map(shlex.quote, [program, *argv])),
         device=chosen,
-        variables=device.environment(chosen, os.environ, threads),
+        variables=variables,
         machine=facts, cases=cases, baselines=baselines, max_runs=args.max_runs,
         against=commit_of(args.against, ask) if args.against else '',
         certificate=certificate.of(facts))

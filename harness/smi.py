@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What npu-smi and nvidia-smi say of one device: its use, by whom, and whether it is slowed down.
+"""What npu-smi and nvidia-smi say of one device: its use, by whom, and whether it is well.
 
 A CPU has no such tool: the host's own counters (telemetry.py) say it all.
 """
 
-import re
-from typing import Callable, Dict, NamedTuple, Optional, Sequence
+import functools
+from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
+from harness import npu_smi
 from harness.records import Device
 
 Ask = Callable[[Sequence[str]], str]  # the output of a command, empty where it fails
@@ -14,6 +15,7 @@ Ask = Callable[[Sequence[str]], str]  # the output of a command, empty where it 
 # nvidia-smi's names; a power cap is left out, for it holds in every run alike.
 SLOWDOWNS = ('hw_slowdown', 'hw_thermal_slowdown', 'sw_thermal_slowdown', 'hw_power_brake_slowdown')
 READINGS = ('utilization.gpu', 'memory.used', 'temperature.gpu', 'power.draw')
+ALARMS = ('Warning', 'Alarm', 'Critical')   # npu-smi's words, from mild to severe
 
 
 class Reading(NamedTuple):
@@ -25,68 +27,71 @@ class Reading(NamedTuple):
     watts: Optional[float] = None
 
 
+class User(NamedTuple):
+    """A process that uses a device."""
+
+    name: str                            # empty: not known, as often in a container
+    memory_mib: Optional[float] = None   # of the device
+
+
 class Look(NamedTuple):
     """One look at a device; what its tool does not tell is empty."""
 
-    processes: Dict[int, str] = {}   # the names, by process id
+    processes: Dict[int, User] = {}  # by process id
     slowed: str = ''                 # why it is slower than it can be
     reading: Reading = Reading()
+    alarm: str = ''                  # what its tool complains of
 
 
 def look(device: Device, ask: Ask) -> Look:
     """Ask the tool of a device's kind; a tool that fails has said nothing."""
-    index = str(device.index)
     if device.kind == 'npu':
-        info = ask(['npu-smi', 'info'])
-        common = ask(['npu-smi', 'info', '-t', 'common', '-i', index])
-        return Look(npu_processes(info, device.index), npu_slowed(common),
-                    npu_reading(info, common, device.index))
+        return _look_at_npu(device.index, ask)
     if device.kind == 'gpu':
+        index = str(device.index)
         fields = ','.join([*READINGS, *(f'clocks_throttle_reasons.{name}' for name in SLOWDOWNS)])
         values = ask(['nvidia-smi', '-i', index, '--format=csv,noheader,nounits',
                       f'--query-gpu={fields}'])
-        return Look(gpu_processes(ask(['nvidia-smi', '-i', index, '--format=csv,noheader',
-                                       '--query-compute-apps=pid,process_name'])),
+        return Look(gpu_processes(ask(['nvidia-smi', '-i', index, '--format=csv,noheader,nounits',
+                                       '--query-compute-apps=pid,used_memory,process_name'])),
                     gpu_slowed(values), gpu_reading(values))
     return Look()
 
 
-def npu_processes(info: str, npu: int) -> Dict[int, str]:
-    """The rows of `npu-smi info`'s last table; older tools have no such table.
-
-    | 0       0         | 12345         | python3            | 23140                |
-    """
-    found = {}
-    _, _, table = info.partition('Process id')
-    for line in table.splitlines():
-        cells = [cell.strip() for cell in line.split('|')]   # the first and the last are outside
-        if len(cells) >= 6 and cells[1].split()[:1] == [str(npu)] and cells[2].isdigit():
-            found[int(cells[2])] = cells[3]
-    return found
+def severity(alarm: str) -> int:
+    """How bad an alarm of a Look is; 0: there is none."""
+    return max((i for i, word in enumerate(ALARMS, 1) if word in alarm), default=0)
 
 
-def npu_slowed(common: str) -> str:
-    """From `npu-smi info -t common`: the AI cores' clock, where they work below their rated one.
+def npu_slowed(common: npu_smi.Common) -> str:
+    """The AI cores' clock, where they work below their rated one.
 
     A clock may rest while nothing is to be done, so an idle device is not called slow.
     """
-    rated, now, use = (_number(common, name) for name in (
-        'Aicore Freq(MHZ)', 'Aicore curFreq(MHZ)', 'Aicore Usage Rate(%)'))
-    if not (rated and now and use) or now >= rated:
+    rated, now = common.aicore_rated_mhz, common.aicore_mhz
+    if not (rated and now and common.aicore_percent) or now >= rated:
         return ''
     return f'its AI cores worked at {now:g} of {rated:g} MHz'
 
 
-def npu_reading(info: str, common: str, npu: int) -> Reading:
-    """From `npu-smi info -t common`, which knows no sizes: the memory is from `npu-smi info`."""
-    return Reading(_number(common, 'Aicore Usage Rate(%)'), _npu_memory_mib(info, npu),
-                   _number(common, 'Temperature(C)'), _number(common, 'NPU Real-time Power(W)'))
+def npu_reading(common: npu_smi.Common, chip: Optional[npu_smi.Chip]) -> Reading:
+    """`-t common` knows no sizes: the memory is the table's, and what `-t common` leaves out.
+
+    The memory is HBM, or DDR where the table has no column for HBM.
+    """
+    if not chip:
+        return Reading(common.aicore_percent, None, common.celsius, common.watts)
+    return Reading(
+        _first(common.aicore_percent, chip.aicore_percent),
+        chip.memory_used_mib if chip.hbm_total_mib is None else chip.hbm_used_mib,
+        _first(common.celsius, chip.celsius), _first(common.watts, chip.watts))
 
 
-def gpu_processes(apps: str) -> Dict[int, str]:
-    """12345, python3"""
-    rows = (line.partition(',') for line in apps.splitlines())
-    return {int(pid): name.strip() for pid, _, name in rows if pid.strip().isdigit()}
+def gpu_processes(apps: str) -> Dict[int, User]:
+    """12345, 8012, python3"""
+    rows = (line.split(',', 2) for line in apps.splitlines() if line.count(',') > 1)
+    return {int(pid): User(name.strip(), npu_smi.known(mib)) for pid, mib, name in rows
+            if pid.strip().isdecimal()}
 
 
 def gpu_slowed(values: str) -> str:
@@ -98,33 +103,39 @@ def gpu_slowed(values: str) -> str:
 
 def gpu_reading(values: str) -> Reading:
     """The first values of the line that gpu_slowed() reads."""
-    return Reading(*map(_known, values.split(',')[:len(READINGS)]))
+    return Reading(*map(npu_smi.known, values.split(',')[:len(READINGS)]))
 
 
-def _npu_memory_mib(info: str, npu: int) -> Optional[float]:
-    """The last pair in the row below the NPU's own: HBM, or DDR where a chip has no HBM.
-
-    | 0     910A          | OK            | 73.1        37                0    / 0             |
-    | 0                   | 0000:61:00.0  | 97          920  / 13553      30710/ 32768         |
-    """
-    rows = [[cell.strip() for cell in line.split('|')]
-            for line in info.partition('Process id')[0].splitlines() if line.count('|') == 4]
-    for row, below in zip(rows, rows[1:]):
-        # A chip's row has its bus id where an NPU's has its health.
-        if row[1].split()[:1] == [str(npu)] and ':' not in row[2] and ':' in below[2]:
-            used = re.findall(r'([0-9]+) */ *([0-9]+)', below[3])[-1:]
-            return next((float(mib) for mib, total in used if int(total)), None)
-    return None
-
-
-def _number(common: str, name: str) -> Optional[float]:
-    """A value of the first chip: what follows is of others on the board, under the same names."""
-    first = ''.join(re.split(r'^\s*Chip (?:ID|Name)\b', common, flags=re.M)[:2])
-    found = re.search(rf'^\s*{re.escape(name)}\s*:(.*)$', first, re.M)
-    return _known(found.group(1)) if found else None
+def _look_at_npu(logic: int, ask: Ask) -> Look:
+    """A tool that does not answer is not asked for more: each answer may take its time."""
+    info = ask(['npu-smi', 'info'])
+    if not info:
+        return Look()
+    npu, number = _place(logic, ask)
+    common = npu_smi.common(ask(['npu-smi', 'info', '-t', 'common', '-i', str(npu)]), number)
+    chip = next((c for c in npu_smi.chips(info) if (c.npu, c.chip) == (npu, number)), None)
+    users = {p.pid: User(p.name, p.memory_mib) for p in npu_smi.processes(info)
+             if (p.npu, p.chip) == (npu, number)}
+    health = chip.health if chip else ''
+    return Look(users, npu_slowed(common), npu_reading(common, chip),
+                f'npu-smi calls its health {health}' if health in ALARMS else '')
 
 
-def _known(value: str) -> Optional[float]:
-    """A number as the tools print it; None for -, [N/A], -1 and whatever else."""
-    known = re.fullmatch(r'[0-9]{1,9}(\.[0-9]{1,9})?', value.strip())
-    return float(known.group(0)) if known else None
+def _place(logic: int, ask: Ask) -> Tuple[int, int]:
+    try:
+        return _mapped(logic, ask)
+    except LookupError:
+        return npu_smi.where('', logic)
+
+
+@functools.lru_cache(maxsize=16)
+def _mapped(logic: int, ask: Ask) -> Tuple[int, int]:
+    """Asked once, for it stays; an answer that says nothing is not kept, and so asked for again."""
+    text = ask(['npu-smi', 'info', '-m'])
+    if not npu_smi.mapping(text):
+        raise LookupError(logic)
+    return npu_smi.where(text, logic)
+
+
+def _first(value: Optional[float], other: Optional[float]) -> Optional[float]:
+    return other if value is None else value

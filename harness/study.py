@@ -16,6 +16,7 @@ from harness import (
     parse,
     plan,
     run,
+    sandbox,
     smi,
     stats,
     store,
@@ -29,6 +30,7 @@ from harness.history import Entry, History
 from harness.records import (
     Arm,
     Case,
+    Launch,
     Load,
     Outcome,
     PlannedRun,
@@ -48,6 +50,7 @@ class Made(NamedTuple):
     load: Optional[Load]
     log: parse.TrainingLog
     telemetry: Optional[Telemetry]
+    left: Optional[sandbox.Left] = None   # by another model's script
 
 
 class Study:
@@ -93,6 +96,8 @@ class Study:
         """Run pairs with a commit; why that cannot be done, else nothing."""
         if self.session.ended:
             return ''
+        if case.model_dir:
+            return 'of a folder that is not ours there is no other revision here'
         self.view.say(f'{case.name}: looks like a regression; comparing side by side with {commit}')
         try:
             self._look_until_clear([case], commit, stats.looks(stats.PAIRS, self.session.max_runs))
@@ -133,7 +138,9 @@ class Study:
     def measure(self, case: Case, index: int) -> RunRecord:
         """One run of this checkout."""
         planned = plan.run(case, index, self.session.id)
-        return self._keep(planned, self._alone(planned, ROOT), commit='')
+        if case.model_dir:
+            return self._keep(planned, self._elsewhere(planned), commit='')
+        return self._keep(planned, self._alone(planned, self._launch(planned, ROOT)), commit='')
 
     def compare(self, case: Case, index: int, commit: str,
                 slowdown: float = 0.0) -> Tuple[RunRecord, ...]:
@@ -145,8 +152,8 @@ class Study:
         if self.session.device.kind == 'cpu' and case.metric.relative:
             made: Iterable[Made] = self._in_turns(pair, roots)
         else:   # one after the other, unless the first is interrupted
-            made = (self._alone(planned, root) for planned, root in zip(pair, roots)
-                    if not self.session.ended)
+            made = (self._alone(planned, self._launch(planned, root))
+                    for planned, root in zip(pair, roots) if not self.session.ended)
         return tuple(self._keep(planned, one, commit=commit if planned.arm is Arm.OLD else '')
                      for planned, one in zip(pair, made))
 
@@ -165,7 +172,10 @@ class Study:
         return run.ask(command, ROOT, self.session.variables)
 
     def _look(self) -> smi.Look:
-        return smi.look(self.session.device, self.ask)
+        return smi.look(self.session.device, self._ask_device)
+
+    def _ask_device(self, command: Sequence[str]) -> str:
+        return run.ask(command, ROOT, self.session.variables, timeout_s=telemetry.LOOK_TIMEOUT_S)
 
     def _look_until_clear(self, cases: Sequence[Case], commit: str, looks: Tuple[int, ...],
                           slowdown: float = 0.0):
@@ -208,21 +218,31 @@ class Study:
     def _ended(self, why: str):
         self.session = dataclasses.replace(self.session, ended=why)
 
-    def _alone(self, planned: PlannedRun, root: str) -> Made:
+    def _launch(self, planned: PlannedRun, root: str) -> Launch:
+        return run.launch(planned, self.session.device, self.session.variables, root)
+
+    def _elsewhere(self, planned: PlannedRun) -> Made:
+        """One run of another model's script, in a fresh copy of its folder."""
+        with sandbox.Sandbox(planned.case, self.session.device, self.session.variables,
+                             self.ask) as box:
+            made = self._alone(planned, box.launch)
+            return made._replace(left=box.collect(os.path.dirname(made.outcome.output_path)))
+
+    def _alone(self, planned: PlannedRun, how: Launch) -> Made:
         """One run that has the device to itself."""
-        log, sampler = parse.TrainingLog(), telemetry.Sampler(self._look)
-        self.view.begin(planned)
-
-        def watch(pid, lines):
-            sampler.sample(pid)
-            self.view.update(planned, log.feed(lines).progress(), sampler.latest())
-
+        log, look = parse.TrainingLog(), self._look
         folder = store.make_run_folder(self.reports, planned.id)
-        try:
-            outcome = run.run(planned, self.session.device, self.session.variables, root, folder,
-                              watch)
-        except RunError as e:
-            outcome = _not_started(e, folder)
+        with telemetry.Sampler(None if self.session.device.kind == 'cpu' else look) as sampler:
+            self.view.begin(planned)
+
+            def watch(pid, lines):
+                sampler.sample(pid)
+                self.view.update(planned, log.feed(lines).progress(), sampler.latest())
+
+            try:
+                outcome = run.run(planned, how, folder, watch)
+            except RunError as e:
+                outcome = _not_started(e, folder)
         return Made(outcome, sampler.load(), log, sampler.telemetry())
 
     def _in_turns(self, pair: Sequence[PlannedRun], roots: Sequence[str]) -> List[Made]:
@@ -238,8 +258,7 @@ class Study:
 
         folders = [store.make_run_folder(self.reports, planned.id) for planned in pair]
         try:
-            outcomes = turns.take_turns(pair, self.session.device, self.session.variables, roots,
-                                        folders, watch)
+            outcomes = turns.take_turns(pair, list(map(self._launch, pair, roots)), folders, watch)
         except RunError as e:
             outcomes = tuple(_not_started(e, folder) for folder in folders)
         return [Made(outcome, sampler.load(), log, sampler.telemetry())

@@ -1,25 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run takes from its machine, and what disturbs it meanwhile; sampled while it goes on."""
 
+import collections
 import dataclasses
 import glob
 import os
 import re
+import resource
 import statistics
+import threading
 import time
-from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Callable,
+    Collection,
+    Deque,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 import psutil
 
 from harness.files import read
 from harness.records import Load, Moment, Telemetry
-from harness.smi import Look, Reading
+from harness.smi import Look, Reading, User, severity
 
 INTERVAL_S = 1.0
-DEVICE_INTERVAL_S = 10.0   # npu-smi takes its time
+LOOK_CORE_SHARE = 0.005   # of one core, that looking at the device may take
+SLOWER = 1.5              # times the last pause, that the next may be
+LOOK_TIMEOUT_S = 10.0     # for whoever asks a device's tool: one that takes longer hangs
 LEAST_S = 8.0   # in less, the clock ticks of /proc say too little about others
 MOMENTS = 240   # that are kept of a run, at most; an even number
 MIB = 2 ** 20
+USED_MIB = 64   # that the memory in use grows by at the least where a run uses a device
 
 
 class Counters(NamedTuple):
@@ -75,23 +92,134 @@ class Series:
             merge(values) if values else None for merge, values in zip(self.MERGES, known)))
 
 
-class Sampler:
-    """Memory and CPU of process trees, and what others take meanwhile; it keeps its own pace."""
+class Watch:
+    """Looks at a device in a thread of its own, for its tool may take seconds, or hang."""
 
-    def __init__(self, look: Callable[[], Look] = Look):
-        """look: at the device; the first is made before the run, so whoever is there is foreign."""
+    def __init__(self, look: Callable[[], Look]):
+        """The first look is made at once, before the run."""
         self._look = look
-        first = look()
-        self._others, self._slowed, self._reading = dict(first.processes), '', first.reading
+        self._over = threading.Event()
+        self._news: Deque[Look] = collections.deque()
+        self.first, _ = self._timed_look()
+        self._thread = threading.Thread(target=self._go_on, name='device', daemon=True)
+        self._thread.start()
+
+    def news(self) -> List[Look]:
+        """The looks since the last call, none of them twice; from old to new."""
+        return [self._news.popleft() for _ in range(len(self._news))]
+
+    def close(self):
+        """End the thread; one whose tool hangs for good must not hold up the harness."""
+        self._over.set()
+        self._thread.join(2 * LOOK_TIMEOUT_S)
+
+    def _go_on(self):
+        took_s, wait_s = 0.0, INTERVAL_S
+        while not self._over.wait(max(0.0, wait_s - took_s)):
+            began = time.monotonic()
+            seen, cpu_s = self._timed_look()
+            self._news.append(seen)
+            took_s, wait_s = time.monotonic() - began, pace_s(cpu_s, wait_s)
+
+    def _timed_look(self) -> Tuple[Look, float]:
+        """A look, and the CPU time that it took."""
+        before = _look_cpu_s()
+        seen = self._look()
+        return seen, _look_cpu_s() - before
+
+
+def pace_s(cpu_s: float, before_s: float) -> float:
+    """Seconds from one look at the device to the next, where one takes so much CPU time.
+
+    before_s: the seconds before.  It takes its time to slow down, for a short run shall be seen on
+    its device however slow the tool is.
+    """
+    return min(max(INTERVAL_S, cpu_s / LOOK_CORE_SHARE), SLOWER * before_s)
+
+
+class DeviceUse:
+    """What the looks at a device say of a run, and of whoever else uses it."""
+
+    def __init__(self, before: Look):
+        """before: a look before the run: whoever is there is foreign."""
+        self._before, self._last = before, before
+        self._others = dict(before.processes)
+        self._ours: Dict[int, User] = {}   # the most that each has held
+        self._peak_percent = self._peak_mib = 0.0
+        self.alarm, self.slowed = before.alarm, ''
+
+    def add(self, seen: Look, ours: Collection[int]):
+        """One more look; ours: the processes of the run."""
+        # A clock that is just rising is below its rate once, not twice.
+        if seen.slowed and self._last.slowed:
+            self.slowed = self.slowed or seen.slowed
+        self._last = seen
+        self.alarm = max(self.alarm, seen.alarm, key=severity)
+        self._peak_percent = max(self._peak_percent, seen.reading.percent or 0.0)
+        self._peak_mib = max(self._peak_mib, seen.reading.memory_mib or 0.0)
+        for pid, user in seen.processes.items():
+            if pid in self._before.processes:
+                continue
+            # In a container the tool may give the host's number of a process, our own among them:
+            # one that is not to be seen here counts only where it was there before.
+            if pid in ours:
+                self._ours[pid] = max(self._ours.get(pid, user), user, key=_held_mib)
+            elif psutil.pid_exists(pid):
+                self._others[pid] = user
+
+    @property
+    def others(self) -> Tuple[str, ...]:
+        """Other processes that used it."""
+        return tuple(_named(pid, user) for pid, user in sorted(self._others.items()))
+
+    @property
+    def used(self) -> str:
+        """What proves that the run used it; empty: nothing that was seen."""
+        worked = (f', and it worked up to {self._peak_percent:.0f} % of the time'
+                  if self._peak_percent else '')
+        if self._ours:
+            pid, user = max(self._ours.items(), key=lambda item: _held_mib(item[1]))
+            held = '' if user.memory_mib is None else f'{user.memory_mib:.0f} MiB of '
+            return f'{_named(pid, user)} held {held}it{worked}'
+        before_mib = self._before.reading.memory_mib
+        grown_mib = 0.0 if before_mib is None else self._peak_mib - before_mib
+        # Where others are on it, its memory and its work may be theirs.
+        if grown_mib < USED_MIB or not worked or self._others:
+            return ''
+        return f'its memory in use grew by {grown_mib:.0f} MiB{worked}'
+
+
+class Sampler:
+    """Memory and CPU of process trees, and what others take meanwhile; it keeps its own pace.
+
+    It ends with close(), or as a context.
+    """
+
+    def __init__(self, look: Optional[Callable[[], Look]] = None):
+        """look: at the device; the first is made before the run.  None: it has no tool."""
+        self._watch = Watch(look) if look else None
+        first = self._watch.first if self._watch else Look()
+        self._device, self._reading = DeviceUse(first), first.reading
         self._peak_bytes = 0
         self._cpu_s: Dict[int, float] = {}   # by process: those that have ended count too
         self._foreign_threads: List[int] = []
         self._series = Series()
-        self._alive: Collection[int] = ()
+        self._alive: Set[int] = set()
         self._latest: Optional[Moment] = None
         self._began = self._last_counters = counters()
         self._started = self._last = self._next = time.monotonic()
-        self._next_look = self._started + DEVICE_INTERVAL_S
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """End the looking at the device; what was seen by then still counts."""
+        if self._watch:
+            self._watch.close()
+            self._news_of_device(self._alive)
 
     def sample(self, *pids: int):
         """Look at the trees below these processes, if it is time to."""
@@ -105,17 +233,13 @@ class Sampler:
         resident = sum(map(self._add, trees.values()))
         self._peak_bytes = max(self._peak_bytes, resident)
         self._last_counters = counters()
-        looks = now >= self._next_look
-        if looks:
-            self._next_look = now + DEVICE_INTERVAL_S
-            self._look_at_device(trees)
+        reading = self._news_of_device(self._alive | set(trees))
         # What a process that has ended took since the last look is neither seen nor of others.
-        ended, self._alive = set(self._alive) - set(trees), trees.keys()
+        ended, self._alive = self._alive - set(trees), set(trees)
         if resident:   # else there is no run: it has ended, or not begun
             shares = (None, None) if ended else _shares(
                 wall_s, counted, self._last_counters, self._cpu_total_s() - cpu_s)
-            self._latest = Moment(*shares, resident / MIB,
-                                  *(self._reading if looks else Reading()))
+            self._latest = Moment(*shares, resident / MIB, *reading)
             self._series.add(now - self._started, self._latest)
 
     def latest(self) -> Optional[Moment]:
@@ -132,9 +256,10 @@ class Sampler:
         if not self._peak_bytes or wall_s <= 0:
             return None
         cpu_s = self._cpu_total_s()
-        load = Load(self._peak_bytes, 100 * cpu_s / wall_s, device_slowed=self._slowed,
-                    device_others=tuple(f'{name} ({pid})' for pid, name in
-                                        sorted(self._others.items())))
+        device = self._device
+        load = Load(self._peak_bytes, 100 * cpu_s / wall_s, device_slowed=device.slowed,
+                    device_others=device.others, device_alarm=device.alarm,
+                    device_used=device.used)
         if wall_s < LEAST_S:
             return load
         spent = _spent(self._began, self._last_counters)
@@ -158,13 +283,13 @@ class Sampler:
         except psutil.Error:
             return 0
 
-    def _look_at_device(self, ours: Collection[int]):
-        # In a container the tool may give the host's number of a process, our own among them: one
-        # that is not to be seen here counts only where it was there before.
-        seen = self._look()
-        self._slowed, self._reading = self._slowed or seen.slowed, seen.reading
-        self._others.update({pid: name for pid, name in seen.processes.items()
-                             if pid not in ours and psutil.pid_exists(pid)})
+    def _news_of_device(self, ours: Collection[int]) -> Reading:
+        """Note what was seen since the last moment; of it the newest, unknown where nothing was."""
+        news = self._watch.news() if self._watch else []
+        for seen in news:
+            self._device.add(seen, ours)
+            self._reading = seen.reading
+        return news[-1].reading if news else Reading()
 
 
 def counters() -> Counters:
@@ -177,6 +302,20 @@ def counters() -> Counters:
         sum(getattr(t, name, 0.0) for t in cores for name in busy), own.user + own.system,
         sum(getattr(t, 'steal', 0.0) for t in cores),
         _too_hot_s() + _over_quota_s() / max(1, len(cores)))
+
+
+def _look_cpu_s() -> float:
+    """Of this thread, and of the commands that have ended: a look's are waited for in it."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.thread_time() + ended.ru_utime + ended.ru_stime
+
+
+def _held_mib(user: User) -> float:
+    return -1.0 if user.memory_mib is None else user.memory_mib
+
+
+def _named(pid: int, user: User) -> str:
+    return f'{user.name} ({pid})' if user.name else f'process {pid}'
 
 
 def _spent(before: Counters, after: Counters) -> Counters:

@@ -8,9 +8,9 @@ arm trains, the other is stopped.
 import itertools
 import signal
 import time
-from typing import Callable, Iterable, List, Mapping, Sequence, Tuple
+from typing import Callable, Iterable, List, Sequence, Tuple
 
-from harness.records import Device, Outcome, PlannedRun, Turn
+from harness.records import Launch, Outcome, PlannedRun, Turn
 from harness.run import POLL_S, Script
 
 TURN_POLL_S = 0.01  # a turn ends early in a step, which is left out
@@ -18,8 +18,7 @@ TURN_STEPS = 4      # of a turn, of which the first is left out
 TURN_S = 1.0        # a turn lasts at least so long, be the steps ever so short
 
 
-def take_turns(pair: Sequence[PlannedRun], device: Device, environment: Mapping[str, str],
-               roots: Sequence[str], folders: Sequence[str],
+def take_turns(pair: Sequence[PlannedRun], launches: Sequence[Launch], folders: Sequence[str],
                watch: Callable[[int, Sequence[int], Iterable[str]], int]) -> Tuple[Outcome, ...]:
     """Run both arms of a pair at once, but let only one at a time train.
 
@@ -36,8 +35,8 @@ def take_turns(pair: Sequence[PlannedRun], device: Device, environment: Mapping[
         script.check()
 
     try:
-        for planned, root, folder in zip(pair, roots, folders):
-            scripts.append(Script(planned, device, environment, root, folder))
+        for planned, how, folder in zip(pair, launches, folders):
+            scripts.append(Script(planned, how, folder))
         _load(scripts, look)
         _alternate(scripts, look)
         for script in scripts:

@@ -77,8 +77,12 @@ def _weigh_runs(session: Session, case: Case,
     metric, facts = case.metric, records[0].facts
     values = _values(metric, records)
     baseline = _baseline(session, case, facts)
+    unproven = _unproven(case, records, baseline)
+    if unproven:
+        return unproven
     if not baseline:
-        return _without_baseline(case, values, _candidates(session, case), facts)
+        return _without_baseline(case, values, _candidates(session, case), facts,
+                                 _own_figure(records))
     moved = _moved_from(session.canary_s, baseline.canary_s) if metric.relative else ''
     if moved:
         return _disturbed(session, case, records, moved)
@@ -89,7 +93,42 @@ def _weigh_runs(session: Session, case: Case,
     if interval is None:
         return _too_few(case, values, baseline, facts)
     return Weighed(case, tuple(records), values, baseline.values, interval, error,
-                   baseline.margin, baseline, '', _made_elsewhere(baseline, facts))
+                   baseline.margin, baseline, '',
+                   ' '.join(filter(None, (_own_figure(records),
+                                          _made_elsewhere(baseline, facts)))))
+
+
+def _own_figure(records: Sequence[RunRecord]) -> str:
+    """That a value is only what another model's script says of itself; empty where it is not."""
+    reported = records[-1].measurement.reported if records[-1].measurement else None
+    if not reported or reported.recomputed_items_per_s or not records[-1].run.case.metric.relative:
+        return ''
+    return "This is the script's own figure: no rules say how to check it against its log."
+
+
+def _unproven(case: Case, records: Sequence[RunRecord],
+              baseline: Optional[Baseline]) -> Optional[Verdict]:
+    """The verdict on a script's own figure as long as it may be a constant; else None.
+
+    Some scripts report the same speed whatever happened.  A measured one never repeats to the
+    last digit, so two runs tell them apart.
+    """
+    said = [r.measurement.reported.values.get('ActualFPS', '') for r in records
+            if r.measurement and r.measurement.reported]
+    if not _own_figure(records):
+        return None
+    if len(said) > 1 and len(set(said)) == 1:
+        return _invalid(case, records, f'its script says ActualFPS = {said[0]} in each of '
+                        f'{len(said)} runs, to the last digit: that is no measurement',
+                        (f'See how {case.script} computes it',))
+    if len(said) == 1 and baseline:
+        return Verdict(case.name, case.metric, Status.INCONCLUSIVE,
+                       f'{case.metric.value(_values(case.metric, records)[0])} in one run. '
+                       f'{_own_figure(records)} A second run shows whether it is measured at all.',
+                       (f'Let it run twice or more: '
+                        f'{advice.again(case, records[0].facts, "--max-runs 7")}',),
+                       _values(case.metric, records)[0], 1, baseline, undecided=True)
+    return None
 
 
 def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
@@ -133,7 +172,8 @@ def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
 
 
 def _candidates(session: Session, case: Case) -> List[Baseline]:
-    return [b for b in session.baselines if (b.case, b.metric) == (case.name, case.metric)]
+    return [b for b in session.baselines
+            if (b.case, b.metric.name) == (case.name, case.metric.name)]
 
 
 def _baseline(session: Session, case: Case, facts: Mapping[str, Any]) -> Optional[Baseline]:
@@ -212,17 +252,19 @@ def _allowed(times: int, noise_s: Sequence[float]) -> float:
 
 
 def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[Baseline],
-                      facts: Mapping[str, Any]) -> Verdict:
+                      facts: Mapping[str, Any], note: str) -> Verdict:
     value = case.metric.mean(values)
     nearest = min(candidates, key=lambda b: len(differing(b.match, facts)), default=None)
     reason = f'{case.metric.value(value)} measured; '
     reason += ('there is no baseline of this case yet.' if nearest is None else
                f'no baseline may be compared with it. The nearest, {nearest.name}, differs in '
                f'{", ".join(differing(nearest.match, facts))}.')
-    return Verdict(case.name, case.metric, Status.NO_BASELINE, reason,
-                   (f'Make one: {advice.learn(case, facts, FIRST_REASON)}',
-                    'Or compare with an earlier revision, which needs none: '
-                    f'{advice.again(case, facts, "--against HEAD~1")}'), value, len(values))
+    todo = [f'Make one: {advice.learn(case, facts, FIRST_REASON)}']
+    if not case.model_dir:
+        todo.append('Or compare with an earlier revision, which needs none: '
+                    f'{advice.again(case, facts, "--against HEAD~1")}')
+    return Verdict(case.name, case.metric, Status.NO_BASELINE, f'{reason} {note}'.rstrip(),
+                   tuple(todo), value, len(values))
 
 
 def _too_few(case: Case, values: Sequence[float], baseline: Baseline,

@@ -29,8 +29,6 @@ _rcan_has_npu_bridge() (
 sys.exit(importlib.util.find_spec("npu_bridge") is None)'
 )
 
-# shellcheck disable=SC2031  # what the look for npu_bridge sets is meant to be lost
-export ASCEND_DEVICE_ID="${ASCEND_DEVICE_ID:-0}"
 export RCAN_DEVICE_KIND="${RCAN_DEVICE_KIND:-$(_rcan_device_kind)}"
 case "${RCAN_DEVICE_KIND}" in
   npu | gpu | cpu)
@@ -41,6 +39,8 @@ case "${RCAN_DEVICE_KIND}" in
     # shellcheck disable=SC2317  # exit is for when it was not sourced
     return 2 2>/dev/null || exit 2 ;;
 esac
+# shellcheck disable=SC2031  # what the look for npu_bridge sets is meant to be lost
+export ASCEND_DEVICE_ID="${ASCEND_DEVICE_ID:-0}"   # last: env/npu.sh knows an older name for it
 if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
   echo "${RCAN_DEVICE_KIND}"
 fi

@@ -20,7 +20,7 @@ NUMBER = r'[-+]?(?:[0-9]+(?:[.,][0-9]+)*(?:e[-+]?[0-9]+)?|nan|inf)'
 KINDS = {
     'number': NUMBER,
     'change': NUMBER + r' (?:%|dB)',
-    'value': NUMBER + r' (?:images/s|dB)',
+    'value': NUMBER + r' (?:images/s|items/s|dB)',
     'code': r'`[^`]+`',
     'sign': r'[^\w\s]{1,3}',
     'name': r'\S{1,200}?',

@@ -28,6 +28,7 @@ SIGNS = {Status.PASS: '✅', Status.IMPROVED: '🚀', Status.NO_BASELINE: '🆕'
 
 DISAGREEMENT = 0.05  # between the step time's throughput and the wall's: beyond it is explained
 COLUMNS = ('LR', 'bicubic', 'RCAN', 'HR')   # of a run's picture
+REPORTED = 'What the scripts report of themselves'   # a heading
 DIFFERS = 'differs'  # the word beside a fact that is not the same as there
 
 TRUST = (
@@ -110,6 +111,7 @@ class Content:
     advice: Tuple[Advice, ...]
     failures: Tuple[Failure, ...]
     picture: Optional[RunPicture]
+    reported: Optional[Table]             # other models: what their scripts say of themselves
     metrics: Table
     remarks: Tuple[str, ...]              # on the metrics
     environment: Table                    # beside a baseline's, the last column says what differs
@@ -123,7 +125,7 @@ def of(summary: Summary) -> Content:
     device = summary.session.device
     return Content(
         status=status,
-        title=f'{status.value}: RCAN on {device.kind} {device.index}',
+        title=f'{status.value}: {_models(summary.session)} on {device.kind} {device.index}',
         sentence=_sentence(summary),
         gates=_gates(summary.verdicts),
         reasons=tuple(Reason(v.case, v.status, v.reason) for v in summary.verdicts),
@@ -131,6 +133,7 @@ def of(summary: Summary) -> Content:
         failures=tuple(Failure(f'{r.run.case.name}, run {r.run.index}: {r.fault}', r.run.id,
                                r.last_lines) for r in summary.records if r.fault),
         picture=_picture(summary.records),
+        reported=_reported(summary.records),
         metrics=_metrics(summary.records),
         remarks=tuple(filter(None, map(_time_sentence, summary.records))),
         environment=_environment(summary),
@@ -224,6 +227,29 @@ def _runs_cell(v: Verdict) -> str:
     return f'{v.runs} pairs' if v.against else str(v.runs)
 
 
+# --- other models ---------------------------------------------------------------------------------
+
+def _models(session: Session) -> str:
+    """What was measured: RCAN, another model by its name, or how many."""
+    names = list(dict.fromkeys(os.path.basename(case.model_dir) or 'RCAN'
+                               for case in session.cases))
+    return f'{len(names)} models' if len(names) > 1 else ''.join(names) or 'RCAN'
+
+
+def _reported(records: Sequence[RunRecord]) -> Optional[Table]:
+    """What the scripts of other models say of themselves, beside what their logs say."""
+    rows = [(r, r.measurement.reported) for r in records
+            if r.measurement and r.measurement.reported]
+    return Table(
+        ('run', 'ActualFPS, as reported', 'from its log', 'TrainAccuracy, as reported',
+         'from its log', 'rules', 'remarks'),
+        tuple((r.run.title, said.values.get('ActualFPS', '-'),
+               _number(said.recomputed_items_per_s, '.4g'), said.values.get('TrainAccuracy', '-'),
+               _number(r.measurement and r.measurement.accuracy, '.4g'),
+               os.path.basename(said.rules) or 'none: not checked', '; '.join(said.remarks) or '-')
+              for r, said in rows)) if rows else None
+
+
 # --- all metrics ----------------------------------------------------------------------------------
 
 def _metrics(records: Sequence[RunRecord]) -> Table:
@@ -297,9 +323,16 @@ def _environment(summary: Summary) -> Table:
             others = [facts.get(name, '') for facts, _ in there.values()]
             unlike = any(facts.get(name, '') not in ('', ours.get(name, value))
                          for facts, ours in there.values())
-            rows.append((name, str(value), *map(str, others),
+            rows.append((name, _shown(value), *map(_shown, others),
                          *([DIFFERS if unlike else ''] if there else [])))
     return Table(('what', 'here', *there, *(['difference'] if there else [])), tuple(rows))
+
+
+def _shown(value: Any) -> str:
+    """A fact in words; some are tables of their own."""
+    if isinstance(value, Mapping):
+        return ', '.join(f'{name} {of}' for name, of in value.items()) or 'none'
+    return str(value)
 
 
 def _compared_with(summary: Summary) -> Mapping[str, Tuple[Mapping[str, Any], Mapping[str, Any]]]:

@@ -149,7 +149,7 @@ def _line(r: RunRecord, x: Sequence[float], y: Sequence[Optional[float]],
 
 
 def _logged_steps(m: Measurement) -> Tuple[float, ...]:
-    every = m.steps / len(m.step_seconds)
+    every = m.steps / max(1, len(m.step_seconds))
     return tuple(round(every * (i + 1)) for i in range(len(m.step_seconds)))
 
 

@@ -19,9 +19,11 @@ from harness.records import (
     Device,
     Load,
     Measurement,
+    Metric,
     Outcome,
     Picture,
     PlannedRun,
+    Reported,
     RunRecord,
     Session,
     Summary,
@@ -30,7 +32,7 @@ from harness.records import (
     Turn,
 )
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 def to_json(record: Any) -> str:
@@ -93,7 +95,7 @@ def _damage(path: str, what: str):
 def _stored(text: str) -> Dict[str, Any]:
     stored = json.loads(text)
     schema = stored.pop('schema')
-    if schema not in (1, 2, 3, SCHEMA):
+    if schema not in (1, 2, 3, 4, SCHEMA):
         raise ValueError(f'schema {schema}, this harness reads {SCHEMA}')
     return stored
 
@@ -101,8 +103,8 @@ def _stored(text: str) -> Dict[str, Any]:
 def _run(stored: Mapping[str, Any]) -> RunRecord:
     """Schema 1 knew no arms, no turns and no disturbance: one checkout alone on the machine.
 
-    Schema 2 knew of others only the CPU that they take, and 3 no telemetry, no evaluations between
-    the steps and nothing of what the picture shows.
+    Schema 2 knew of others only the CPU that they take, 3 no telemetry, no evaluations between the
+    steps and nothing of what the picture shows, and 4 no other models.
     """
     planned = {**stored['run'], 'case': _case(stored['run']['case']),
                'arm': Arm(stored['run'].get('arm', ''))}
@@ -121,14 +123,19 @@ def _load(stored) -> Optional[Load]:
 
 
 def _case(stored: Mapping[str, Any]) -> Case:
-    return Case(**{**stored, 'flags': tuple(stored['flags']),
-                   'metric': METRICS[stored['metric']['name']]})
+    return Case(**{**stored, 'flags': tuple(stored['flags']), 'metric': _metric(stored['metric'])})
 
 
 def _baseline(stored: Mapping[str, Any]) -> Baseline:
-    return Baseline(**{**stored, 'metric': METRICS[stored['metric']['name']],
+    return Baseline(**{**stored, 'metric': _metric(stored['metric']),
                        'values': tuple(stored['values']), 'canary_s': tuple(stored['canary_s']),
                        'losses': tuple(map(tuple, stored['losses']))})
+
+
+def _metric(stored: Mapping[str, Any]) -> Metric:
+    """One that we know by name, with the label, unit and margin of the model that it is of."""
+    return dataclasses.replace(METRICS[stored['name']], **{
+        name: stored[name] for name in ('label', 'unit', 'margin')})
 
 
 def _dump(plain) -> str:
@@ -139,12 +146,16 @@ def _measurement(stored) -> Optional[Measurement]:
     return stored and Measurement(**{
         **stored, 'step_seconds': tuple(stored['step_seconds']), 'losses': tuple(stored['losses']),
         'psnr_curve': tuple((step, psnr) for step, psnr in stored.get('psnr_curve', ())),
-        'picture': _picture(stored.get('picture'))})
+        'picture': _picture(stored.get('picture')), 'reported': _reported(stored.get('reported'))})
 
 
 def _picture(stored) -> Optional[Picture]:
     return stored and Picture(**{**stored, 'rows': tuple(
         Detail(row['image'], tuple(row['psnr_db'])) for row in stored['rows'])})
+
+
+def _reported(stored) -> Optional[Reported]:
+    return stored and Reported(**{**stored, 'remarks': tuple(stored['remarks'])})
 
 
 def _telemetry(stored) -> Optional[Telemetry]:

@@ -8,7 +8,16 @@ from typing import Callable, List, Optional, Sequence
 from harness.records import Summary
 from harness.report import content
 from harness.report.charts import Chart
-from harness.report.content import COLUMNS, SIGNS, Advice, Failure, Reason, RunPicture, Table
+from harness.report.content import (
+    COLUMNS,
+    REPORTED,
+    SIGNS,
+    Advice,
+    Failure,
+    Reason,
+    RunPicture,
+    Table,
+)
 
 CODE = re.compile(r'(`[^`]*`)')
 CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f]')   # all but tab and line feed
@@ -30,6 +39,7 @@ def to_markdown(summary: Summary, charts: Sequence[Chart] = (),
         *map(write.failure, said.failures),
         write.plots([chart for chart in charts if not chart.detail]),
         write.picture(said.picture),
+        write.reported(said.reported),
         write.folded('All metrics', [write.table(said.metrics), *map(write.text, said.remarks)]),
         write.folded('More plots',
                      [write.plot(chart) for chart in charts if chart.detail]),
@@ -94,6 +104,9 @@ class _Writer:
     def what_to_do(self, advice: Sequence[Advice]) -> str:
         lines = '\n'.join(f'- **{a.case}**: {self.text(a.text)}' for a in advice)
         return '\n\n'.join([self.heading('What to do'), lines or self.text('Nothing.')])
+
+    def reported(self, table: Optional[Table]) -> str:
+        return '\n\n'.join([self.heading(REPORTED), self.table(table)]) if table else ''
 
     def failure(self, failure: Failure) -> str:
         lines = '\n'.join(map(readable, failure.last_lines)).replace('```', "'''")

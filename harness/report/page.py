@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from harness.history import Entry
 from harness.records import METRICS, Status
 from harness.report.charts import Chart, hues, window
-from harness.report.content import COLUMNS, DIFFERS, Content
+from harness.report.content import COLUMNS, DIFFERS, REPORTED, Content
 
 PARTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page')
 COMMAND = re.compile(r'`([^`]+)`')
@@ -43,7 +43,8 @@ def to_html(content: Optional[Content], charts: Sequence[Chart], entries: Sequen
         'page.css', 'page.js', 'uPlot.min.css', 'uPlot.iife.min.js', 'uPlot.LICENSE')}
     return _environment(words).get_template('template.html.j2').render(
         content=content, statuses=[status.value for status in Status],
-        differs=DIFFERS, columns=list(COLUMNS), parts=parts, policy=_policy(parts),
+        differs=DIFFERS, reported=REPORTED, columns=list(COLUMNS), parts=parts,
+        policy=_policy(parts),
         charts=[chart for chart in of_session if not chart.detail],
         details=[chart for chart in of_session if chart.detail], of_history=of_history,
         chart_data=_json({chart.id: _chart(chart, words) for chart in charts}),

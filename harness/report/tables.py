@@ -42,6 +42,11 @@ def _steps_per_s(r: RunRecord) -> Any:
     return r.measurement and r.measurement.step_s and 1 / r.measurement.step_s
 
 
+def _reported(name: str, r: RunRecord) -> Any:
+    """What another model's script says of itself, as it says it."""
+    return r.measurement and r.measurement.reported and r.measurement.reported.values.get(name)
+
+
 RESULTS: Columns = {
     'session': lambda r: r.session,
     'run': lambda r: r.run.id,
@@ -54,7 +59,10 @@ RESULTS: Columns = {
           'first_step_s', 'time_to_first_step_s', 'final_loss', 'psnr_db', 'ssim',
           'bicubic_psnr_db', 'steps', 'first_counted_step', 'steady', 'step_p95_s',
           'outlier_share'),
+    'accuracy': lambda r: r.measurement and r.measurement.accuracy,
     'steps_per_s': _steps_per_s,
+    **{f'reported_{name}': partial(_reported, name) for name in (
+        'ActualFPS', 'TrainAccuracy', 'TrainingTime', 'ActualLoss')},
     **_of('outcome', 'wall_s'),
     'peak_memory_mib': lambda r: r.load and r.load.peak_memory_bytes / 2 ** 20,
     **_of('load', 'mean_cpu_percent', 'foreign_cpu_percent', 'foreign_threads', 'steal_percent',

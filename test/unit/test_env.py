@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """env/: how a machine gets what it needs.  Every Python, pip, conda, uv and CANN here stands in."""
 
 import json
@@ -594,7 +595,7 @@ def test_a_python_with_all_of_requirements_can_train(bare):
     packages = make_packages(
         bare.there / 'packages', 'tensorflow', 'tensorflow_core/contrib', 'numpy', 'pandas',
         'google/protobuf', 'imageio', 'PIL', 'psutil', 'scipy', 'rich', 'sqlalchemy', 'matplotlib',
-        'jinja2')
+        'jinja2', 'tomli')
     assert have(bare.root, path=packages) == (0, '')
 
 
@@ -634,6 +635,7 @@ def test_another_python_is_told_apart(bare):
 VENDOR = '''
 export LD_LIBRARY_PATH={root}/lib64:${{LD_LIBRARY_PATH}}   # unset, mostly
 export ASCEND_TOOLKIT_HOME={root} ASCEND_OPP_PATH={root}/opp VENDOR_ARGUMENTS="$#"
+export TOOLCHAIN_HOME={root}/toolkit ASCEND_V2=2
 export ASCEND_DEVICE_ID=7 ASCEND_GLOBAL_LOG_LEVEL=1
 false
 grep nothing /dev/null | cat
@@ -688,6 +690,46 @@ def test_cann_without_a_script_is_found_in_its_layout(npu, root, kit, plug_in):
     assert said == f'npu: device 0, CANN: {where}\n'
 
 
+PLACES = ('cann', 'ascend-toolkit/latest', 'nnae/latest', '.')   # in the order they count in
+
+
+@pytest.mark.parametrize('first', range(len(PLACES)))
+def test_of_several_cann_the_newest_layout_counts(npu, first):
+    npu.cann(*(f'{place}/opp' for place in PLACES[first:]))
+    assert npu.source()[0]['RCAN_CANN'] == str(npu.ascend / PLACES[first])
+
+
+def test_a_variable_that_points_nowhere_hides_no_cann(npu):
+    npu.cann('cann/opp')
+    env = npu.source(ASCEND_HOME_PATH='/nowhere', ASCEND_TOOLKIT_HOME='', ASCEND_OPP_PATH='/no/opp')
+    assert env[0]['RCAN_CANN'] == str(npu.ascend / 'cann')
+
+
+def test_of_canns_variables_the_newest_counts(npu):
+    npu.cann('a/opp', 'b/opp', 'c/opp')
+    given = {'ASCEND_HOME_PATH': f'{npu.ascend}/a', 'ASCEND_TOOLKIT_HOME': f'{npu.ascend}/b',
+             'ASCEND_OPP_PATH': f'{npu.ascend}/c/opp'}
+    for place in 'abc':
+        assert npu.source(**given)[0]['RCAN_CANN'] == f'{npu.ascend}/{place}'
+        given.pop(next(iter(given)))
+
+
+def test_cann_without_a_script_gets_what_canns_script_exports(npu):
+    tbe, kit = 'opp/built-in/op_impl/ai_core/tbe', npu.ascend / 'cann'
+    tiling = f'{tbe}/op_tiling/lib/linux/{os.uname().machine}'
+    npu.cann(*(f'cann/{folder}' for folder in (
+        tiling, 'bin', 'compiler/ccec_compiler/bin', 'tools/ccec_compiler/bin', 'toolkit',
+        'lib64/plugin/opskernel', 'lib64/plugin/nnengine', 'python/site-packages')))
+    env = npu.source()[0]
+    assert env['LD_LIBRARY_PATH'] == ':'.join(f'{kit}/{folder}' for folder in (
+        'lib64', 'lib64/plugin/opskernel', 'lib64/plugin/nnengine', tiling))
+    assert env['PYTHONPATH'] == f'{kit}/python/site-packages:{kit}/{tbe}'
+    assert env['PATH'].startswith(
+        f'{kit}/bin:{kit}/compiler/ccec_compiler/bin:{kit}/tools/ccec_compiler/bin:')
+    assert (env['ASCEND_HOME_PATH'], env['ASCEND_TOOLKIT_HOME'], env['TOOLCHAIN_HOME']) == (
+        str(kit), str(kit), f'{kit}/toolkit')
+
+
 def test_the_driver_is_found_beside_cann(npu):
     npu.cann('cann/opp', 'driver/lib64/common', 'driver/lib64/driver')
     driver = npu.ascend / 'driver/lib64'
@@ -723,7 +765,8 @@ def test_a_script_of_the_vendors_does_not_change_the_callers_options(npu, option
 def test_what_is_set_stays(npu):
     npu.cann('cann/opp', script='cann/set_env.sh', root='cann')
     mine = {'ASCEND_DEVICE_ID': '3', 'ASCEND_GLOBAL_LOG_LEVEL': '0', 'JOB_ID': 'mine',
-            'RANK_ID': '2', 'RANK_SIZE': '8'}
+            'RANK_ID': '2', 'RANK_SIZE': '8', 'TOOLCHAIN_HOME': '/mine',
+            'ASCEND_OPP_PATH': '/mine', 'ASCEND_V2': 'mine'}
     env, _, said = npu.source(**mine)
     assert {name: env[name] for name in mine} == mine
     assert 'device 3' in said
@@ -735,6 +778,19 @@ def test_the_defaults_are_those_of_one_device(npu):
                 'RANK_ID': '0', 'RANK_SIZE': '1'}
     assert {name: env[name] for name in expected} == expected
     assert 'CANN: not found' in said
+
+
+def test_the_device_may_have_its_older_name(npu):
+    assert npu.source(DEVICE_ID='5')[0]['ASCEND_DEVICE_ID'] == '5'
+    assert npu.source(DEVICE_ID='5', ASCEND_DEVICE_ID='3')[0]['ASCEND_DEVICE_ID'] == '3'
+
+
+@pytest.mark.parametrize('options', ['set -euo pipefail', 'set +euo pipefail'])
+def test_one_line_says_what_was_found(npu, options):
+    npu.cann('cann/opp', 'tfplugin', script='cann/set_env.sh', root='cann')
+    npu.program(npu.ascend / 'tfplugin/set_env.sh', 'echo here; echo there >&2; false')
+    _, out, said = npu.source(options=options, ASCEND_DEVICE_ID='2')
+    assert (out, said) == ([], f'npu: device 2, CANN: {npu.ascend}/cann\n')
 
 
 @pytest.mark.parametrize('variable, value', [

@@ -72,6 +72,15 @@ KILLED = 'train_full_1p.sh: the training failed with status 137; its output is a
     (failed_step(INNER, '        ctx is NULL![FUNC:HostMalloc]'), 'CANN met an inner error'),
     ('F tf_adapter/kernels/geop_npu.cc:669] GeOp33_0GEOP::::DoRunAsync Failed\n'
      'Fatal Python error: Aborted', 'CANN met an inner error'),
+    ('[2024-04-24 06:30:56.081654: F ge_plugin.cc:338] [GePlugin] Initialize ge failed, ret : '
+     'failed\nError Message is:\nEI0003: value [0] for parameter [rankTablePath] is invalid.',
+     'CANN could not start on the device'),
+    ('F ge_plugin.cc:301] [GePlugin] Tdt host init failed, tdt error code : 1\nFatal Python error: '
+     'Aborted', 'CANN could not start on the device'),
+    ('[GePlugin] can not find Environment variable : JOB_ID', ''),
+    ('Fatal Python error: Aborted', 'it aborted (SIGABRT)'),
+    (KILLED.replace('137', '134'), 'it aborted (SIGABRT)'),
+    (KILLED.replace('137', '139'), 'it crashed in native code (SIGSEGV)'),
     (recorded('good.log'), ''),
     ('start compile Ascend C operator RmsNorm\ncompile Ascend C operator: RmsNorm success!', ''),
     ('The model has been compiled on the Ascend AI processor, current graph id is:1', ''),
@@ -89,12 +98,29 @@ def test_the_output_of_a_failure_is_explained_where_we_know_it(output, meaning):
     ([DEVICE_BUSY, failed_step(INNER, MEMORY)], 'the device is busy'),
     ([failed_step(INNER), KILLED], 'CANN met an inner error'),
     ([recorded('out_of_memory.log'), KILLED], 'the memory ran out'),
+    ([failed_step(INNER), KILLED.replace('137', '134')], 'CANN met an inner error'),
     ([recorded('diverged.log'), failed_step(INNER)], 'the training diverged')])
 def test_of_several_signs_the_one_that_explains_the_others_counts(lines, reason):
     assert reason in diagnose('\n'.join(lines))
+
+
+@pytest.mark.parametrize('returncode, reason', [
+    (134, 'it aborted (SIGABRT)'), (-6, 'it aborted (SIGABRT)'),
+    (139, 'it crashed in native code (SIGSEGV)'), (-11, 'it crashed in native code (SIGSEGV)'),
+    (137, 'something killed it'), (-9, 'something killed it'),
+    (1, ''), (0, ''), (None, ''), (34, ''), (-15, '')])
+def test_a_status_alone_is_explained_as_bash_gives_it_and_as_python_does(returncode, reason):
+    found = diagnose('40 training step completed\n', returncode)
+    assert reason in found and bool(reason) == bool(found)
+
+
+def test_what_the_output_says_goes_before_the_status():
+    assert 'the memory ran out' in diagnose("after throwing 'std::bad_alloc'", 134)
+    assert 'the disk is full' in diagnose(DISK_FULL, -11)
 
 
 def test_every_cause_says_what_it_means_and_what_to_do_in_words_of_its_own():
     meanings = [meaning for _, meaning in CAUSES]
     assert len(set(meanings)) == len(meanings)
     assert all(': ' in meaning for meaning in meanings)
+    assert not any('; ' in meaning for meaning in meanings)   # there a fault is taken apart

@@ -38,6 +38,9 @@ HAN = '[\u4e00-\u9fff]'
 WORD = '[A-Za-z]{3,}'
 # What has no other name in Chinese: names, units, flags, facts and the values that these have here.
 NAMES = set(re.findall(WORD, (
+    'SIGABRT SIGSEGV TensorFlow ABI ASCEND_DEVICE_ID RANK_TABLE_FILE CaseName ActualFPS '
+    'TrainAccuracy ActualLoss TrainingTime PATH Python CRLF Debian apt install bubblewrap '
+    'Warning Alarm Critical '
     'RCAN PSNR SSIM MAD NPU CPU CANN Adapter Student Welch Holm images min MiB MHz npu log git '
     'fetch unshallow npu-smi info dmesg npu_bridge set_env source ascend Ops '
     'JavaScript UTC nan abc bash MLLOG run_stop Final --batch_size --data_path --budget '
@@ -109,6 +112,7 @@ ELSEWHERE = dataclasses.replace(baseline(PSNRS, PSNR), environment={
 BUSY = disturbance(Load(1, 100.0, foreign_cpu_percent=90.0, foreign_threads=3.0,
                         steal_percent=5.0, throttled_percent=20.0,
                         device_others=('python3 (7)',),
+                        device_alarm='npu-smi calls its health Alarm',
                         device_slowed='its AI cores worked at 600 of 1000 MHz'), 4)
 WRONG_DEVICE = fault(record().run, Device('npu', 0), measurement())
 
@@ -287,7 +291,8 @@ def prose(module):
 
 
 @pytest.mark.parametrize('module', [
-    'judge.py', 'weigh.py', 'evidence.py', 'disturbance.py', 'turns.py', 'run.py',
+    'judge.py', 'weigh.py', 'evidence.py', 'foreign.py', 'claims.py',
+    'disturbance.py', 'turns.py', 'run.py',
     'report/content.py', 'report/curves.py', 'report/trends.py', 'report/markdown.py'])
 def test_a_sentence_that_changes_takes_its_pair_along(module):
     found = list(prose(module))

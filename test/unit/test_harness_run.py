@@ -39,8 +39,9 @@ class Bench:
         (self.root / 'script.sh').write_text(script)
         of = dataclasses.replace(case(deadline_s=deadline_s), script='script.sh')
         self.planned = dataclasses.replace(planned(), case=of)
-        return run.run(self.planned, CPU, os.environ if environment is None else environment,
-                       str(self.root), str(self.folder), watch)
+        how = run.launch(self.planned, CPU, os.environ if environment is None else environment,
+                         str(self.root))
+        return run.run(self.planned, how, str(self.folder), watch)
 
     def wait_for(self, *names):
         """Wait until the script has written files of these names."""
@@ -65,9 +66,9 @@ def bench(tmp_path, monkeypatch):
 HARNESS = '''
 import os, signal, sys
 from samples import CPU, planned
-from harness.run import Script
+from harness.run import Script, launch
 root, folder = sys.argv[1:]
-script = Script(planned(), CPU, os.environ, root, folder)
+script = Script(planned(), launch(planned(), CPU, os.environ, root), folder)
 while not os.path.exists(os.path.join(root, 'ready')):
     script.let_run(0.01)
 script.signal(signal.SIGSTOP)
@@ -469,8 +470,9 @@ def test_a_run_slowed_on_purpose_is_stopped_for_its_share_of_the_time(bench, mon
 
     (bench.root / 'script.sh').write_text('sleep 600')
     of = dataclasses.replace(case(), script='script.sh')
-    script = run.Script(dataclasses.replace(planned(), case=of, slowdown=slowdown), CPU,
-                        os.environ, str(bench.root), str(bench.folder))
+    run_of = dataclasses.replace(planned(), case=of, slowdown=slowdown)
+    script = run.Script(run_of, run.launch(run_of, CPU, os.environ, str(bench.root)),
+                        str(bench.folder))
     monkeypatch.setattr(run, 'time', SimpleNamespace(monotonic=lambda: now.s, sleep=sleep))
     script.is_stopped, script.going_since = False, now.s
     script.signal = lambda sig: setattr(script, 'is_stopped', sig == signal.SIGSTOP)
@@ -485,8 +487,9 @@ def test_a_run_slowed_on_purpose_is_stopped_for_its_share_of_the_time(bench, mon
 def test_a_stop_on_purpose_stops_the_process_and_lets_it_go_on(bench):
     of = dataclasses.replace(case(), script='script.sh')
     (bench.root / 'script.sh').write_text('while :; do echo; sleep 0.01; done >ticks')
-    script = run.Script(dataclasses.replace(planned(), case=of, slowdown=0.5), CPU, os.environ,
-                        str(bench.root), str(bench.folder))
+    run_of = dataclasses.replace(planned(), case=of, slowdown=0.5)
+    script = run.Script(run_of, run.launch(run_of, CPU, os.environ, str(bench.root)),
+                        str(bench.folder))
     states = set()
     deadline = time.monotonic() + PATIENCE_S
     script.signal = lambda sig: (run.Script.signal(script, sig), states.add(

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the device's own tool says: npu-smi by its printf formats, nvidia-smi's CSV."""
+"""What the device's own tool says of one device: npu-smi's texts, nvidia-smi's CSV."""
 
 import pytest
 
-from harness import smi
+from harness import npu_smi, smi
 from harness.records import Device
+from harness.smi import User
 
 HEAD = '''\
 +------------------------------------------------------------------------------------------+
@@ -27,25 +28,6 @@ PROCESSES = '''\
 +===========================+===============+======================================+
 [WARNING]The driver package may not be completely installed
 '''
-NONE = '''\
-| NPU     Chip              | Process id    | Process name    | Process memory(MB)   |
-+===========================+===============+======================================+
-| No running processes found in NPU 0                                              |
-+===========================+===============+======================================+
-'''
-
-
-@pytest.mark.parametrize('info, npu, found', [
-    (HEAD + PROCESSES, 0, {12345: 'python3', 12346: 'msprof'}),
-    (HEAD + PROCESSES, 1, {99: 'other'}),
-    (HEAD + PROCESSES, 2, {}), (HEAD + NONE, 0, {}), (HEAD, 0, {}), ('', 0, {}),
-    ('There is no NPU card on this server.\n', 0, {}),
-    ('dcmi model initialized failed, because the device is used. ret is -8020\n', 0, {}),
-    (HEAD + PROCESSES[:len(PROCESSES) // 3], 0, {})])
-def test_the_processes_on_an_npu_are_its_rows_of_the_last_table(info, npu, found):
-    assert smi.npu_processes(info, npu) == found
-
-
 COMMON = '''\tNPU ID                         : 0
 \tChip ID                        : 0
 \tAicore Usage Rate(%)           : 97
@@ -65,69 +47,43 @@ COMMON = '''\tNPU ID                         : 0
     ('', ''),
     ('This device does not support querying common.\n', ''),
     (COMMON.format(now=600), 'its AI cores worked at 600 of 900 MHz'),
-    (COMMON.format(now=600).replace(': 97', ': 0'), ''),     # nothing to do: it may rest
-    (COMMON.format(now=600).replace('\t', ''), 'its AI cores worked at 600 of 900 MHz')])
+    (COMMON.format(now=600).replace(': 97', ': 0'), '')])     # nothing to do: it may rest
 def test_an_npu_is_slowed_where_it_works_below_its_clock(common, said):
-    assert smi.npu_slowed(common) == said
+    assert smi.npu_slowed(npu_smi.common(common)) == said
 
 
-def reading(common='', info='', npu=0):
-    return smi.npu_reading(info, common, npu)
+def reading(common='', info='', place=(0, 0)):
+    chip = next((c for c in npu_smi.chips(info) if (c.npu, c.chip) == place), None)
+    return smi.npu_reading(npu_smi.common(common), chip)
 
 
-@pytest.mark.parametrize('common, read', [
-    (COMMON.format(now=900), smi.Reading(97, None, 41, 71.7)),
-    (COMMON.format(now=900).replace('\t', ''), smi.Reading(97, None, 41, 71.7)),
-    (COMMON.format(now=900).replace('97', '0'), smi.Reading(0, None, 41, 71.7)),   # it is idle
-    (COMMON.format(now=900).replace('71.7', '-'), smi.Reading(97, None, 41)),
-    (COMMON.format(now=900).replace('97', '-1'), smi.Reading(None, None, 41, 71.7)),
-    # What one chip does not tell is not taken from another.
-    (COMMON.format(now=900).replace('\tTemperature(C)                 : 41\n', ''),
-     smi.Reading(97, None, None, 71.7)),
-    (COMMON.format(now=900).replace('\tAicore Usage Rate(%)           : 97\n', '')
-     + COMMON.format(now=900), smi.Reading(None, None, 41, 71.7)),
-    (COMMON.format(now=900).replace('NPU Real-time Power(W)', 'Rated Power Dissipation(W)'),
-     smi.Reading(97, None, 41)),
-    (COMMON.format(now=900) + '[WARNING]The driver package may not be completely installed\n',
-     smi.Reading(97, None, 41, 71.7)),
-    ('This device does not support querying common.\n', smi.Reading()),
-    ('dcmi module initialize failed. ret is -8005\n', smi.Reading()), ('', smi.Reading())])
-def test_an_npus_use_temperature_and_power_are_those_of_its_first_chip(common, read):
-    assert reading(common) == read
+@pytest.mark.parametrize('common, info, read', [
+    (COMMON.format(now=900), '', smi.Reading(97, None, 41, 71.7)),
+    (COMMON.format(now=900), HEAD, smi.Reading(97, 30710, 41, 71.7)),
+    (COMMON.format(now=900).replace('97', '0'), HEAD, smi.Reading(0, 30710, 41, 71.7)),   # idle
+    (COMMON.format(now=900).replace('97', '-1'), '', smi.Reading(None, None, 41, 71.7)),
+    # What `-t common` leaves out is the table's; nobody's is what neither tells.
+    (COMMON.format(now=900).replace('71.7', '-'), HEAD, smi.Reading(97, 30710, 41, 73.1)),
+    ('', HEAD, smi.Reading(97, 30710, 37, 73.1)),
+    ('', HEAD.replace('73.1', '-   '), smi.Reading(97, 30710, 37)),
+    ('dcmi module initialize failed. ret is -8005\n', '', smi.Reading()), ('', '', smi.Reading())])
+def test_an_npus_use_temperature_and_power_are_those_of_its_chip(common, info, read):
+    assert reading(common, info) == read
 
 
-# npu-smi 1.9.3, which knows no hugepages and no processes; an A3's second die has no power.
-OLD = '''\
-| npu-smi 1.9.3                    Version: 21.0.rc1                                 |
-+----------------------+---------------+---------------------------------------------+
-| NPU   Name           | Health        | Power(W)   Temp(C)                          |
-| Chip                 | Bus-Id        | AICore(%)  Memory-Usage(MB)  HBM-Usage(MB)  |
-+======================+===============+=============================================+
-| 4     910A           | OK            | 67.2       30                               |
-| 0                    | 0000:C2:00.0  | 0          303  / 15171      0    / 32768   |
-+======================+===============+=============================================+
-| 5     910A           | OK            | -          25                               |
-| 0                    | 0000:82:00.0  | 0          2123 / 15171      41697/ 65536   |
-+======================+===============+=============================================+
-'''
-
-
-@pytest.mark.parametrize('info, npu, mib', [
-    (HEAD + PROCESSES, 0, 30710), (HEAD, 0, 30710), (HEAD, 1, None), (OLD, 4, 0), (OLD, 5, 41697),
-    (OLD, 0, None),                                                 # a chip's number, no NPU's
-    (OLD.replace('41697/ 65536', ''), 5, 2123),                     # no HBM
-    (OLD.replace('41697/ 65536', '0    / 0'), 5, None),             # it is not read
-    (OLD.replace('2123 / 15171      41697/ 65536', '-'), 5, None),
-    (OLD[:-160], 5, None),                                          # torn
-    (OLD.replace('| 0                    | 0000:C2', '').replace('25 ', '25  7 / 7'), 4, None),
-    ('There is no NPU card on this server.\n', 0, None), ('', 0, None)])
-def test_an_npus_memory_is_the_last_pair_of_its_row(info, npu, mib):
-    assert reading(info=info, npu=npu).memory_mib == mib
+@pytest.mark.parametrize('info, mib', [
+    (HEAD, 30710), (HEAD.replace('30710/ 32768', '0    / 32768'), 0),
+    (HEAD.replace('30710/ 32768', ''), 920),             # no HBM
+    (HEAD.replace('30710/ 32768', '0    / 0'), None),    # it is not read
+    (HEAD.replace('30710/ 32768', '- / -'), 920), ('', None)])
+def test_an_npus_memory_is_hbm_or_ddr_where_it_has_none(info, mib):
+    assert reading(info=info).memory_mib == mib
 
 
 @pytest.mark.parametrize('apps, found', [
-    ('12345, python3\n77, /opt/a, b\n', {12345: 'python3', 77: '/opt/a, b'}), ('', {}),
-    ('No running processes found\n', {}), ('[N/A], [N/A]\n', {})])
+    ('12345, 8012, python3\n77, [N/A], /opt/a, b\n',
+     {12345: User('python3', 8012), 77: User('/opt/a, b')}), ('', {}),
+    ('No running processes found\n', {}), ('[N/A], [N/A], [N/A]\n', {}), ('12345, python3', {})])
 def test_the_processes_on_a_gpu_are_its_lines(apps, found):
     assert smi.gpu_processes(apps) == found
 
@@ -150,21 +106,77 @@ def test_a_gpus_reading_is_what_it_tells(values, read):
     assert smi.gpu_reading(values) == read
 
 
+GPU = {'nvidia-smi -i 1 --format=csv,noheader,nounits '
+       '--query-compute-apps=pid,used_memory,process_name': '7, 512, x',
+       'nvidia-smi -i 1 --format=csv,noheader,nounits --query-gpu='
+       'utilization.gpu,memory.used,temperature.gpu,power.draw,'
+       'clocks_throttle_reasons.hw_slowdown,clocks_throttle_reasons.hw_thermal_slowdown,'
+       'clocks_throttle_reasons.sw_thermal_slowdown,'
+       'clocks_throttle_reasons.hw_power_brake_slowdown':
+       '97, 8012, 61, 213.40, Not Active, Active, Not Active, Not Active'}
+MAP = '''\
+NPU ID                         Chip ID                        Chip Logic ID       Chip Name
+3                              0                              0                   Ascend910
+3                              1                              1                   Ascend910
+'''
+NPU = {'npu-smi info': (HEAD + PROCESSES).replace('| 0     910A ', '| 3     910A ')
+       .replace('| 0                 ', '| 1                 ')
+       .replace('| 0       0 ', '| 3       1 ').replace('OK   ', 'Alarm'),
+       'npu-smi info -m': MAP,
+       'npu-smi info -t common -i 3': COMMON.format(now=600).replace(
+           'Chip ID                        : 0', 'Chip ID : 1')}
+
+
 @pytest.mark.parametrize('kind, answers, seen', [
-    ('npu', {'npu-smi info': HEAD.replace('| 0     910A ', '| 1     910A ') + PROCESSES,
-             'npu-smi info -t common -i 1': COMMON.format(now=600)},
-     smi.Look({99: 'other'}, 'its AI cores worked at 600 of 900 MHz',
-              smi.Reading(97, 30710, 41, 71.7))),
-    ('gpu', {'nvidia-smi -i 1 --format=csv,noheader --query-compute-apps=pid,process_name': '7, x',
-             'nvidia-smi -i 1 --format=csv,noheader,nounits --query-gpu='
-             'utilization.gpu,memory.used,temperature.gpu,power.draw,'
-             'clocks_throttle_reasons.hw_slowdown,clocks_throttle_reasons.hw_thermal_slowdown,'
-             'clocks_throttle_reasons.sw_thermal_slowdown,'
-             'clocks_throttle_reasons.hw_power_brake_slowdown':
-             '97, 8012, 61, 213.40, Not Active, Active, Not Active, Not Active'},
-     smi.Look({7: 'x'}, 'its clocks were held down (hw_thermal_slowdown)',
-              smi.Reading(97, 8012, 61, 213.4))),
+    ('npu', NPU, smi.Look({12345: User('python3', 30710), 12346: User('msprof', 12)},
+                          'its AI cores worked at 600 of 900 MHz',
+                          smi.Reading(97, 30710, 41, 71.7), 'npu-smi calls its health Alarm')),
+    ('gpu', GPU, smi.Look({7: User('x', 512)}, 'its clocks were held down (hw_thermal_slowdown)',
+                          smi.Reading(97, 8012, 61, 213.4))),
     ('cpu', {}, smi.Look())])
 def test_each_kind_asks_its_own_tool_about_the_one_device(kind, answers, seen):
     assert smi.look(Device(kind, 1), lambda argv: answers[' '.join(argv)]) == seen
     assert smi.look(Device(kind, 1), lambda argv: '') == smi.Look()
+
+
+def asking(answers):
+    """An ask() that notes what it was asked; what it has no answer for fails."""
+    asked = []
+
+    def ask(argv):
+        asked.append(' '.join(argv))
+        return answers.get(asked[-1], '')
+    return ask, asked
+
+
+def test_where_a_device_is_is_asked_once():
+    ask, asked = asking(NPU)
+    looks = [smi.look(Device('npu', 1), ask) for _ in range(3)]
+    assert looks[0] == looks[1] == looks[2] != smi.Look()
+    assert asked.count('npu-smi info -m') == 1
+    assert smi.look(Device('npu', 0), ask).processes == {}   # the other chip of the same NPU
+
+
+def test_an_answer_that_says_nothing_is_asked_for_again():
+    answers = {**NPU, 'npu-smi info -m': ''}
+    ask, asked = asking(answers)
+    assert smi.look(Device('npu', 1), ask) == smi.Look(
+        {99: User('other', 1)})                              # taken for chip 0 of NPU 1
+    answers['npu-smi info -m'] = MAP
+    assert smi.look(Device('npu', 1), ask).reading.memory_mib == 30710
+    assert asked.count('npu-smi info -m') == 2
+
+
+def test_a_tool_that_does_not_answer_is_not_asked_for_more():
+    ask, asked = asking({})
+    assert smi.look(Device('npu', 1), ask) == smi.Look()
+    assert asked == ['npu-smi info']
+
+
+@pytest.mark.parametrize('health, severity', [
+    ('OK', 0), ('UNKNOWN', 0), ('Warning', 1), ('Alarm', 2), ('Critical', 3)])
+def test_an_alarm_is_a_health_that_is_known_to_be_bad(health, severity):
+    answers = {'npu-smi info': HEAD.replace('OK', health)}
+    alarm = smi.look(Device('npu', 0), lambda argv: answers.get(' '.join(argv), '')).alarm
+    assert alarm == (f'npu-smi calls its health {health}' if severity else '')
+    assert smi.severity(alarm) == severity

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from samples import CPU, PSNR, SPEED, case, record, session
 
-from harness import store, study, worktree
+from harness import run, store, study, worktree
 from harness.errors import ConfigError
 from harness.records import Device, Telemetry
 from harness.study import Study
@@ -93,19 +93,20 @@ def studied(monkeypatch):
     monkeypatch.setattr(store, 'save_run', lambda *_: '')
     monkeypatch.setattr(store, 'save_reports', lambda *_: None)
     monkeypatch.setattr(worktree, 'checkout', lambda *_: '/old')
-    monkeypatch.setattr(study, 'run', SimpleNamespace(ask=lambda *_, **__: 'Canary seconds : 0.01'))
+    monkeypatch.setattr(study, 'run', SimpleNamespace(
+        ask=lambda *_, **__: 'Canary seconds : 0.01', launch=run.launch))
 
     def studied(device=CPU, metric=SPEED, interrupted=False, **changes):
         made = Study(session(case(metric), device=device, **changes), 'reports', View())
         made.started = []
 
-        def alone(planned, root):
-            made.started.append((planned.arm.value, root, len(made.records)))
+        def alone(planned, how):
+            made.started.append((planned.arm.value, how.cwd, len(made.records)))
             outcome = dataclasses.replace(record().outcome, interrupted=interrupted,
                                           fault='interrupted' if interrupted else '')
             return study.Made(outcome, None, SimpleNamespace(progress=lambda: None), TELEMETRY)
 
-        def kept(session, planned, outcome, load, log, commit, telemetry):
+        def kept(session, planned, outcome, load, log, commit, telemetry, left):
             return dataclasses.replace(record(fault=outcome.fault), run=planned, outcome=outcome,
                                        telemetry=telemetry)
 
@@ -155,7 +156,7 @@ def test_the_telemetry_of_a_run_is_kept_with_it(studied):
 
 
 def test_a_canary_that_does_not_run_is_a_warning(studied, monkeypatch):
-    monkeypatch.setattr(study, 'run', SimpleNamespace(ask=lambda *_, **__: ''))
+    monkeypatch.setattr(study, 'run', SimpleNamespace(ask=lambda *_, **__: '', launch=run.launch))
     made = studied()
     made.canary()
     assert made.view.lines == ['canary: it did not run; `bash test/canary.sh` says why']

@@ -2,8 +2,11 @@
 """What a run takes from the host; the processes are real, the clock is not."""
 
 import dataclasses
+import queue
 import subprocess
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import psutil
@@ -11,7 +14,7 @@ import pytest
 
 from harness import telemetry
 from harness.records import Telemetry
-from harness.smi import Look, Reading
+from harness.smi import Look, Reading, User
 
 MEMORY_BYTES, CPU_S = 64 * 2 ** 20, 0.3
 
@@ -196,30 +199,247 @@ def test_the_counters_are_of_this_machine_and_grow():
     assert all(b >= a for a, b in zip(before, after))
 
 
-def test_others_on_the_device_are_named_and_our_own_processes_are_not(clock):
+# --- the device -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('cpu_s, pace_s', [(0.0, 1.0), (0.004, 1.0), (0.005, 1.0), (0.05, 10.0),
+                                           (0.6, 120.0)])
+def test_looking_at_the_device_takes_half_a_percent_of_a_core_in_the_long_run(cpu_s, pace_s):
+    pauses_s = [telemetry.INTERVAL_S]
+    for _ in range(30):
+        pauses_s.append(telemetry.pace_s(cpu_s, pauses_s[-1]))
+    assert pauses_s[-1] == pytest.approx(pace_s)
+
+
+def test_a_slow_tool_is_asked_several_times_in_a_short_run():
+    pauses_s = [1.0]
+    while sum(pauses_s) < 20:
+        pauses_s.append(telemetry.pace_s(0.5, pauses_s[-1]))
+    assert len(pauses_s) >= 5
+
+
+class Tool:
+    """Looks at a device: it hangs until it is told what to see, or is free to see nothing."""
+
+    def __init__(self):
+        self.told, self.free = queue.Queue(), threading.Event()
+
+    def __call__(self):
+        hangs_until = time.monotonic() + 30
+        while not self.free.is_set() and time.monotonic() < hangs_until:
+            try:
+                return self.told.get(timeout=0.01)
+            except queue.Empty:
+                pass
+        return Look()
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.setattr(telemetry, 'INTERVAL_S', 0.001)
+    monkeypatch.setattr(telemetry, 'LOOK_CORE_SHARE', 1e9)
+    tool = Tool()
+    yield tool
+    tool.free.set()
+    wait_for(lambda: not threads())
+
+
+def wait_for(ready):
+    """Until something is true; a minute is for machines that are busy."""
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def threads():
+    return [t for t in threading.enumerate() if t.name == 'device']
+
+
+HOT, WELL = Look(slowed='hot'), Look(reading=Reading(97, 3000, 40, 70))
+
+
+def test_each_look_is_told_once_and_in_order(tool):
+    tool.told.put(WELL)
+    watch, told = telemetry.Watch(tool), []
+    assert watch.first == WELL
+    assert watch.news() == []
+    for seen in (HOT, WELL, HOT):
+        tool.told.put(seen)
+    wait_for(lambda: told.extend(watch.news()) or len(told) == 3)
+    assert told == [HOT, WELL, HOT]
+    assert watch.news() == []
+    tool.free.set()
+    watch.close()
+
+
+def test_no_thread_is_left_after_a_run_and_what_it_saw_last_counts(tool):
+    tool.told.put(Look())
+    with telemetry.Sampler(tool) as sampler:
+        sampler.sample(psutil.Process().pid)
+        assert len(threads()) == 1
+        tool.told.put(Look(alarm='npu-smi calls its health Alarm'))
+        wait_for(tool.told.empty)
+        tool.free.set()
+    assert threads() == []
+    assert sampler.load().device_alarm == 'npu-smi calls its health Alarm'
+
+
+def test_a_tool_that_hangs_holds_up_neither_a_sample_nor_the_end(tool, monkeypatch):
+    monkeypatch.setattr(telemetry, 'LOOK_TIMEOUT_S', 0.001)
+    tool.told.put(WELL)
+    with telemetry.Sampler(tool) as sampler:
+        sampler.sample(psutil.Process().pid)
+    assert len(threads()) == 1                       # it still hangs
+    assert sampler.telemetry().device_percent == (None,)
+
+
+@pytest.mark.parametrize('took_s, waits_s', [(0.25, [1, 0.75]), (3, [1, 0]), (0, [1, 1])])
+def test_the_pace_counts_from_one_look_to_the_next(monkeypatch, clock, took_s, waits_s):
+    waited_s = []
+
+    class Over(threading.Event):
+        def wait(self, timeout=None):
+            waited_s.append(timeout)
+            return len(waited_s) == 2
+
+    def look():
+        clock.s += took_s
+        return Look()
+
+    monkeypatch.setattr(telemetry, '_look_cpu_s', lambda: 0.0)
+    monkeypatch.setattr(telemetry, 'threading', SimpleNamespace(Event=Over,
+                                                                Thread=threading.Thread))
+    telemetry.Watch(look).close()
+    assert waited_s == waits_s
+
+
+def test_a_device_without_a_tool_has_no_thread():
+    with telemetry.Sampler() as sampler:
+        sampler.sample(psutil.Process().pid)
+        assert threads() == []
+
+
+def test_the_cpu_time_of_the_tool_and_of_reading_it_stretches_the_pace(monkeypatch):
+    monkeypatch.setattr(telemetry, 'INTERVAL_S', 0.01)
+    spend = 'import time\nwhile time.process_time() < 0.2: pass'
+    paces = []
+    monkeypatch.setattr(telemetry, 'pace_s', lambda cpu_s, before_s: paces.append(cpu_s) or 1000.0)
+    for count, look in enumerate((lambda: subprocess.run([sys.executable, '-c', spend]) and Look(),
+                                  lambda: burn(psutil.Process(), 0.1) or Look()), 1):
+        watch, waited_s = telemetry.Watch(look), time.monotonic() + 60
+        while len(paces) < count and time.monotonic() < waited_s:
+            time.sleep(0.01)
+        watch.close()
+    assert 0.18 <= paces[0] < 2
+    assert 0.08 <= paces[1] < 2
+
+
+class Told:
+    """A Watch that sees what a test tells it."""
+
+    def __init__(self):
+        self.first, self.told = Look(), []
+
+    def news(self):
+        told, self.told = self.told, []
+        return told
+
+    def close(self):
+        """Nothing is to be ended."""
+
+
+@pytest.fixture
+def device(monkeypatch):
+    told = Told()
+    monkeypatch.setattr(telemetry, 'Watch', lambda look: told)
+    return told
+
+
+def test_others_on_the_device_are_named_and_our_own_processes_are_not(clock, device):
     mine = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
     here, gone = psutil.Process().pid, 2 ** 22 + 1     # no process has this number
-    looks = iter([Look({77: 'left over'}),
-                  Look({mine.pid: 'python', here: 'pytest', gone: 'the host\'s number of ours'}),
-                  Look({}, 'hot'), Look()])
-    sampler = telemetry.Sampler(lambda: next(looks))
-    for _ in range(3):
-        clock.s += telemetry.DEVICE_INTERVAL_S
-        sampler.sample(mine.pid)
+    device.first = Look({77: User('left over'), 78: User('')})
+    sampler = telemetry.Sampler(Look)
+    device.told = [Look({mine.pid: User('python'), here: User('pytest'),
+                         gone: User('the host\'s number of ours')}), Look()]
+    clock.s += 1
+    sampler.sample(mine.pid)
     mine.communicate(b'\n')
     load = sampler.load()
-    assert load.device_others == tuple(
-        f'{name} ({pid})' for pid, name in sorted({77: 'left over', here: 'pytest'}.items()))
-    assert load.device_slowed == 'hot'
+    named = {77: 'left over (77)', 78: 'process 78', here: f'pytest ({here})'}
+    assert load.device_others == tuple(name for _, name in sorted(named.items()))
+    assert load.device_used == f'python ({mine.pid}) held it'
 
 
-def test_the_device_is_looked_at_less_often_than_the_host(clock):
-    looked = []
-    sampler = telemetry.Sampler(lambda: looked.append(clock.s) or Look())
-    for _ in range(30):
+@pytest.mark.parametrize('samples', [0, 1])
+def test_a_process_that_has_ended_meanwhile_is_still_of_the_run(clock, device, samples):
+    mine = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
+    with telemetry.Sampler(Look) as sampler:
         clock.s += 1
-        sampler.sample(psutil.Process().pid)
-    assert len(looked) == 1 + 3
+        sampler.sample(mine.pid)
+        mine.communicate(b'\n')
+        device.told = [Look({mine.pid: User('python3', 3021.4)}, reading=Reading(62.4, 3100))]
+        for _ in range(samples):
+            clock.s += 1
+            sampler.sample(mine.pid)
+    load = sampler.load()
+    assert load.device_others == ()
+    assert load.device_used == (
+        f'python3 ({mine.pid}) held 3021 MiB of it, and it worked up to 62 % of the time')
+
+
+UNKNOWN = Look()
+
+
+def use(*looks, before=UNKNOWN, ours=(1,)):
+    """What a run's looks say."""
+    seen = telemetry.DeviceUse(before)
+    for look in looks:
+        seen.add(look, ours)
+    return seen
+
+
+def at(percent, mib, **of):
+    return Look(reading=Reading(percent, mib), **of)
+
+
+NOBODY = 2 ** 22 + 1    # no process has this number: it is the host's
+
+
+@pytest.mark.parametrize('looks, before, used', [
+    ([at(0, 3000, processes={1: User('a', 2000)}), at(62, 2000, processes={1: User('a', 1000)}),
+      at(9, 5000, processes={2: User('b', 9)})], Look(),
+     'a (1) held 2000 MiB of it, and it worked up to 62 % of the time'),
+    ([at(None, None, processes={1: User('a', 2000), 2: User('b', 3000)})], Look(),
+     'b (2) held 3000 MiB of it'),
+    ([at(None, None, processes={1: User('', None)})], Look(), 'process 1 held it'),
+    # In a container nobody knows the process: the memory grows while the device works.
+    ([at(0, 150, processes={NOBODY: User('')}), at(62, 3100), at(5, 100)], at(0, 100),
+     'its memory in use grew by 3000 MiB, and it worked up to 62 % of the time'),
+    ([at(62, 164)], at(0, 100),
+     'its memory in use grew by 64 MiB, and it worked up to 62 % of the time'),
+    ([at(62, 163)], at(0, 100), ''),
+    ([at(0, 3100)], at(0, 100), ''), ([at(None, 3100)], at(0, 100), ''),
+    ([at(62, 3100)], Look(), ''),                        # what it was before is not known
+    ([at(62, None)], at(0, 100), ''), ([Look()], at(0, 100), ''), ([], at(0, 100), ''),
+    # It may be the work of whoever was there before.
+    ([at(62, 3100)], at(0, 100, processes={77: User('x')}), ''),
+    ([at(62, 3100, processes={1: User('x', 9)})], at(0, 100, processes={1: User('x')}), '')])
+def test_a_run_used_the_device_where_that_was_seen(looks, before, used):
+    assert use(*looks, before=before, ours=(1, 2)).used == used
+
+
+@pytest.mark.parametrize('looks, slowed', [
+    ([Look(), HOT, HOT, Look()], 'hot'), ([HOT, Look(), HOT], ''), ([HOT], ''), ([], '')])
+def test_a_device_is_slowed_down_where_two_looks_in_a_row_say_so(looks, slowed):
+    assert use(*looks).slowed == slowed
+
+
+def test_the_worst_alarm_of_all_is_kept():
+    warning, alarm = 'npu-smi calls its health Warning', 'npu-smi calls its health Alarm'
+    assert use(Look(), Look()).alarm == ''
+    assert use(Look(), before=Look(alarm=warning)).alarm == warning
+    assert use(Look(alarm=warning), Look(alarm=alarm), Look(alarm=warning), Look()).alarm == alarm
 
 
 # --- moment by moment -----------------------------------------------------------------------------
@@ -256,8 +476,9 @@ def machine(monkeypatch, clock):
     return Machine(monkeypatch, clock)
 
 
-def test_before_the_first_moment_nothing_is_known(machine):
-    sampler = telemetry.Sampler(lambda: Look(reading=Reading(50, 1000, 40, 70)))
+def test_before_the_first_moment_nothing_is_known(machine, device):
+    device.first = Look(reading=Reading(50, 1000, 40, 70))
+    sampler = telemetry.Sampler(Look)
     assert sampler.latest() is None
     assert sampler.telemetry() is None
 
@@ -300,31 +521,31 @@ def test_where_no_process_of_the_run_is_there_is_no_moment_of_it(machine):
     assert sampler.telemetry().at_s == (1,)
 
 
-def test_what_the_device_does_stands_where_it_was_looked_at_and_stays_the_latest(machine):
-    looks = iter([Look(reading=Reading(0, 10, 30, 60)), Look(reading=Reading(90, 9000, 50, None)),
-                  Look()])
-    sampler = telemetry.Sampler(lambda: next(looks))
+def test_what_the_device_does_stands_where_it_was_looked_at_and_stays_the_latest(machine, device):
+    device.first = Look(reading=Reading(0, 10, 30, 60))
+    sampler = telemetry.Sampler(Look)
     machine.go(sampler)
     assert sampler.latest()[3:] == (0, 10, 30, 60)      # as before the run
-    for _ in range(10):
-        machine.go(sampler)
+    device.told = [Look(reading=Reading(1, 1, 1, 1)), Look(reading=Reading(90, 9000, 50, None))]
+    machine.go(sampler)
+    machine.go(sampler)
     assert sampler.latest()[3:] == (90, 9000, 50, None)
+    device.told = [Look()]                               # it failed
+    machine.go(sampler)
     kept = sampler.telemetry()
-    assert kept.device_percent == (None,) * 9 + (90, None)
-    assert kept.device_memory_mib == (None,) * 9 + (9000, None)
-    assert kept.device_celsius == (None,) * 9 + (50, None)
-    assert kept.device_watts == (None,) * 11
-    for _ in range(10):
-        machine.go(sampler)
+    assert kept.device_percent == (None, 90, None, None)
+    assert kept.device_memory_mib == (None, 9000, None, None)
+    assert kept.device_celsius == (None, 50, None, None)
+    assert kept.device_watts == (None,) * 4
     assert sampler.latest()[3:] == (None,) * 4          # its tool tells no more
 
 
-def test_however_long_a_run_takes_its_moments_are_few_and_no_peak_is_lost(machine):
-    looks = iter(range(10 ** 6))
-    sampler = telemetry.Sampler(
-        lambda: Look(reading=Reading(*[100.0 if next(looks) % 100 == 50 else 0.0] * 4)))
+def test_however_long_a_run_takes_its_moments_are_few_and_no_peak_is_lost(machine, device):
+    sampler = telemetry.Sampler(Look)
     seconds = 5000
     for second in range(1, seconds + 1):
+        if second % 10 == 0:
+            device.told = [Look(reading=Reading(*[100.0 if second % 1000 == 500 else 0.0] * 4))]
         machine.go(sampler, cpu_s=1 if second % 2 else 0, others_s=0.25,
                    mib=9000 if second == 777 else 100)
     kept = sampler.telemetry()
@@ -350,8 +571,9 @@ def test_the_last_moments_of_a_long_run_are_not_lost(machine):
     assert sampler.telemetry().memory_mib[-1] == 500
 
 
-def test_a_value_has_a_tenth_and_no_more_digits(machine):
-    sampler = telemetry.Sampler(lambda: Look(reading=Reading(33.333, 1024.49, 41.26, 71.75)))
+def test_a_value_has_a_tenth_and_no_more_digits(machine, device):
+    device.told = [Look(reading=Reading(33.333, 1024.49, 41.26, 71.75))]
+    sampler = telemetry.Sampler(Look)
     machine.go(sampler, seconds=10.123, cpu_s=3.3333, others_s=1.1111)
     assert [column[0] for column in dataclasses.asdict(sampler.telemetry()).values()] == [
         10.1, 32.9, 11.0, 100.0, 33.3, 1024.5, 41.3, 71.8]

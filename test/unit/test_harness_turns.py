@@ -52,7 +52,8 @@ def arms(tmp_path, monkeypatch):
             return len(lines[number])
 
         environment = {**os.environ, 'SHARED': str(tmp_path / 'shared')}
-        outcomes = turns.take_turns(pair, CPU, environment, roots, folders, watch)
+        launches = [run.launch(arm, CPU, environment, root) for arm, root in zip(pair, roots)]
+        outcomes = turns.take_turns(pair, launches, folders, watch)
         work = (tmp_path / 'shared').read_text().split('\n')[:-1]
         return outcomes, [line.split()[0] for line in work]
 
