@@ -31,5 +31,6 @@ def _flags(case: Case, facts: Mapping[str, Any]) -> List[str]:
                 *map(shlex.quote, case.flags)]
     named = ['--model-dir', case.model_dir, '--scripts', os.path.basename(case.script),
              *(['--rules', case.rules] if case.rules else []),
+             '--deadline', f'{case.deadline_s:g}s',
              *(flag for flag in case.flags if flag.startswith('--data_path='))]
     return ['--device', index, '--kind', kind, *map(shlex.quote, named)]

@@ -141,7 +141,8 @@ def _from_case(records: Sequence[RunRecord], reason: str, canary_s: Sequence[flo
                           'others, or make it with `python -m harness baseline learn`')
     if len(set(values)) == 1 and records[0].run.case.model_dir:
         raise ConfigError(f'{case}: {values[0]:g} in each of {len(values)} runs, to the last '
-                          'digit: that is no measurement; see how its script computes it')
+                          'digit: that is no measurement, or too coarse a one; rules that read '
+                          'its log (--rules) tell more')
     facts = records[0].facts
     shared = match(metric, facts)
     for record in records[1:]:

@@ -80,8 +80,20 @@ def fault(claims: Claims) -> str:
         return 'the summary has no ActualFPS'
     if claims.fps is None:
         return _no_speed(_speeds(claims.pairs))
+    failure = _told_failure(claims.values)
+    if failure:
+        return failure
     if NOT_FINITE.fullmatch(claims.values.get('ActualLoss', '')):
         return f'ActualLoss is {claims.values["ActualLoss"]}: the training diverged'
+    return ''
+
+
+def _told_failure(values: Mapping[str, str]) -> str:
+    """ModelZoo's convention for cases known to fail: how many errors, and a word for it."""
+    errors = _number(values.get('Status', ''))
+    if errors or 'FAIL' in values.get('ModelStatus', '').upper():
+        return ('its script found the failure that it looks for: '
+                + _shown(values.get('ModelStatus') or f'Status = {values["Status"]}'))
     return ''
 
 

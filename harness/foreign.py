@@ -8,6 +8,7 @@ passed, and whether the device was used.
 """
 
 import fnmatch
+import math
 import os
 import re
 import statistics
@@ -16,9 +17,14 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 from harness import claims, files, models, recompute, rules
 from harness.npu_proof import npu_evidence
 from harness.records import Device, Load, Measurement, Outcome, PlannedRun, Reported
-from harness.sandbox import Call, Left
+from harness.sandbox import Left
+from harness.tree import printable
+from harness.witness import Call
 
 TRACEBACK = 'Traceback (most recent'
+# The line before a traceback that ended nothing: of an object that went away, or of logging.
+HARMLESS = ('Exception ignored in', '--- Logging error')
+ENDS_BADLY = re.compile(r'\W*(?:error|fatal|failed)\b', re.I)
 CLOCK_SLACK = 1.05   # steps cannot have lasted longer than the programs that made them
 CLOCK_SLACK_S = 1.0
 LICENSE_WORDS = 'Apache License'
@@ -42,42 +48,55 @@ def evaluate(planned: PlannedRun, device: Device, outcome: Outcome, left: Left,
              load: Optional[Load]) -> Tuple[Optional[Measurement], str]:
     """What a run has measured, and why that is no evidence; the latter is empty where it is."""
     summary = _summary(left.files)
-    why = (outcome.fault or _changed_data(left) or _program_fault(left.calls)
-           or _no_summary(planned, summary, left))
+    why = (_stopped(outcome) or _changed_data(left) or _program_fault(left.calls)
+           or _no_summary(planned, summary, outcome, left) or _unwitnessed(left.calls))
     if why:
         return None, why
-    read = _read(planned, summary, outcome, left)
-    why = (claims.fault(read.claims) or read.crash or _unwitnessed(left.calls, read)
-           or _other_batch(left.calls, read) or _recomputed_fault(read, left.calls)
-           or _not_on(device, read, load))
+    read = _read(planned, device, summary, outcome, left)
+    why = (claims.fault(read.claims) or read.crash or _other_batch(left.calls, read)
+           or _recomputed_fault(read, outcome, left.calls) or _not_on(device, read, load))
     return (None, why) if why else (_measurement(planned, device, outcome, left, read), '')
 
 
 # --- what is no evidence --------------------------------------------------------------------------
 
+def _stopped(outcome: Outcome) -> str:
+    """A deadline or an interruption; the status of a script is that of its last command."""
+    return outcome.fault if outcome.returncode is None or outcome.interrupted else ''
+
+
 def _changed_data(left: Left) -> str:
+    if left.data_changed and left.facts['sandbox'] == 'bubblewrap':
+        return f'its data changed meanwhile ({left.data_changed} first), though not by it'
     return left.data_changed and (
         f'it changed its data ({left.data_changed} is not as it was): restore them; with '
         'bubblewrap installed (Debian: apt install bubblewrap) it could not have')
 
 
-def _program_fault(calls: Iterable[Call]) -> str:
+def _program_fault(calls: Sequence[Call]) -> str:
     """How the first program that did not end well ended; its script may have hidden that."""
-    for call in calls:
-        program = f'`python {call.program}`'
-        if call.program and call.status is None:
+    for call in _trainings(calls):
+        program = f'`python {printable(call.program or "-c or -")}`'
+        if call.failed and call.status is None:
             return f'its script ended while {program} was still running, or was killed with it'
-        if call.program and call.status:
+        if call.failed:
             return f'{program} ended with status {call.status}, which its script hides'
     return ''
 
 
-def _no_summary(planned: PlannedRun, summary: str, left: Left) -> str:
+def _trainings(calls: Sequence[Call]) -> List[Call]:
+    """Programs, and what ran longest, which may be python - <main.py; questions may fail."""
+    longest = max(calls, key=lambda call: call.wall_s or math.inf, default=None)
+    return [call for call in calls if call.program or call is longest]
+
+
+def _no_summary(planned: PlannedRun, summary: str, outcome: Outcome, left: Left) -> str:
     if summary:
         return ''
     flaw = _flaw(os.path.join(planned.case.model_dir, planned.case.script))
+    status = f'; its status is {outcome.returncode}' if outcome.returncode else ''
     return (f'it left no result file: none of {len(left.files)} files below test/output has a '
-            f'line CaseName ={flaw}')
+            f'line CaseName ={flaw}{status}')
 
 
 def _flaw(script: str) -> str:
@@ -92,12 +111,9 @@ def _flaw(script: str) -> str:
     return ''
 
 
-def _unwitnessed(calls: Iterable[Call], read: Read) -> str:
+def _unwitnessed(calls: Sequence[Call]) -> str:
     """Why nobody knows whether a training ran at all."""
-    if any(call.program for call in calls) or read.recomputed:
-        return ''
-    return ('it started no Python program through PATH, so nobody saw how the training ended: '
-            'rules that read its log would show it')
+    return '' if calls else 'no Python was seen to start, so nobody knows whether anything trained'
 
 
 def _other_batch(calls: Iterable[Call], read: Read) -> str:
@@ -113,16 +129,16 @@ def _other_batch(calls: Iterable[Call], read: Read) -> str:
             f'of {given.group(1)}')
 
 
-def _recomputed_fault(read: Read, calls: Iterable[Call]) -> str:
+def _recomputed_fault(read: Read, outcome: Outcome, calls: Iterable[Call]) -> str:
     """Why the log does not bear what the script says."""
     found = read.recomputed
     if not found:
         return ''
     if found.fault:
         return found.fault
-    ran_s = sum(call.wall_s or 0 for call in calls if call.program)
+    ran_s = min(outcome.wall_s, sum(call.wall_s or 0 for call in calls if not call.inner))
     told_s = sum(found.step_seconds)
-    if ran_s and told_s > ran_s * CLOCK_SLACK + CLOCK_SLACK_S:
+    if told_s > ran_s * CLOCK_SLACK + CLOCK_SLACK_S:
         return (f'its log tells of {told_s:.1f} s of steps, but its programs ran for {ran_s:.1f} s:'
                 ' this is not the log of this run, or not in the unit that the rules say')
     return recompute.disagreement(read.claims.fps, found)
@@ -139,38 +155,52 @@ def _not_on(device: Device, read: Read, load: Optional[Load]) -> str:
 # --- reading --------------------------------------------------------------------------------------
 
 def _summary(kept: Iterable[str]) -> str:
-    """The newest file with a CaseName line; empty where there is none."""
-    found = [path for path in kept if claims.is_summary(files.read(path))]
-    return found[-1] if found else ''
+    """The newest file with a CaseName line, of several one that is called so; empty: none.
+
+    Scripts copy it to the end of a log, and old ones lie about.
+    """
+    found = {path: claims.read(files.read(path)).case_name for path in kept
+             if claims.is_summary(files.read(path))}
+    named = [path for path, case_name in found.items()
+             if os.path.basename(path) == f'{case_name}.log']
+    return (named or list(found) or [''])[-1]
 
 
-def _read(planned: PlannedRun, summary: str, outcome: Outcome, left: Left) -> Read:
+def _read(planned: PlannedRun, device: Device, summary: str, outcome: Outcome,
+          left: Left) -> Read:
     said = claims.read(files.read(summary), models.kind(planned.case.script))
     known = rules.load(planned.case.rules) if planned.case.rules else None
     reader = recompute.Recompute(known, said.batch_size) if known else None
-    logs = _logs(left.files, summary, known) or [outcome.output_path]
+    logs = _logs(left.files, summary, device, known) or [outcome.output_path]
     crashes = [_crash(path, reader) for path in logs]
+    if not any(call.failed for call in left.calls):   # else one is of a question that may fail
+        crashes.append(_crash(outcome.output_path, None))
     proofs = (npu_evidence(files.lines(path)) for path in [*logs, outcome.output_path])
     return Read(said, known or rules.Rules(), reader.result() if reader else None,
                 next(filter(None, crashes), ''), next(filter(None, proofs), ''))
 
 
-def _logs(kept: Sequence[str], summary: str, known: Optional[rules.Rules]) -> List[str]:
+def _logs(kept: Sequence[str], summary: str, device: Device,
+          known: Optional[rules.Rules]) -> List[str]:
     """The training's own log, and those that the rules name; else every log there is."""
-    logs = [path for path in kept if path.endswith('.log') and path != summary]
-    wanted = ('train_*', *(known.logs if known else ()))
-    named = [path for path in logs
-             if any(fnmatch.fnmatchcase(os.path.basename(path), name) for name in wanted)]
-    return named or logs
+    logs = {path: os.path.basename(path) for path in kept if path != summary}
+    named = [path for path, name in logs.items()
+             if any(fnmatch.fnmatchcase(name, wanted) for wanted in (known.logs if known else ()))]
+    for own in (f'train_{device.index}.log', 'train_*.log', '*.log'):
+        found = [path for path, name in logs.items() if fnmatch.fnmatchcase(name, own)]
+        if found:   # copies of it, train_0_clean.log, would count its steps twice
+            return list(dict.fromkeys([*found, *named]))
+    return named
 
 
 def _crash(path: str, reader: Optional[recompute.Recompute]) -> str:
     """A traceback after which the training made no step any more; feeds the rules meanwhile."""
-    crash, steps = '', 0
+    crash, steps, before = '', 0, ''
     for line in files.lines(path):
         if reader:
             reader.feed(os.path.basename(path), [line])
-        if TRACEBACK in line[:LONGEST_LINE]:
+        before, harmless = line[:LONGEST_LINE], before.startswith(HARMLESS)
+        if TRACEBACK in before and not harmless:
             crash = f'{os.path.basename(path)} has a Python traceback: the training crashed'
             steps = reader.steps if reader else 0
         elif crash and reader and reader.steps > steps:
@@ -218,6 +248,11 @@ def _remarks(outcome: Outcome, left: Left, read: Read) -> Iterator[str]:
         yield f'it changed {len(left.edited)} of its own files ({left.edited[0]} first)'
     if left.strays:
         yield f'it left processes running, which were ended: {", ".join(left.strays)}'
+    if outcome.returncode:
+        yield f'its script ended with status {outcome.returncode}'
+    last = printable(files.read_end(outcome.log_path, LONGEST_LINE).strip().split('\n')[-1])
+    if ENDS_BADLY.match(last):
+        yield f'its log ends with {last[:120]!r}'
     e2e_s = read.claims.e2e_s
     if e2e_s and e2e_s > outcome.wall_s * CLOCK_SLACK + CLOCK_SLACK_S:
         yield f'E2ETrainingTime is {e2e_s:g} s, but it ran for {outcome.wall_s:.1f} s'

@@ -97,12 +97,14 @@ def _decide(w: Weighed, p_value: float) -> Verdict:
         -metric.unscaled(-w.interval.detectable))
     status = _status(comparison)
     reason = _sentence(w, status, comparison)
+    if w.own_figure and status is Status.IMPROVED:
+        status, reason = Status.INCONCLUSIVE, f'{reason} It may be faster, or count otherwise.'
     curve = _leaves_envelope(w)
     if curve:
         status, reason = Status.REGRESSION, f'{reason} But {curve}.'
     return Verdict(w.case.name, metric, status, reason, _advice(w, status, comparison),
                    comparison.now, len(w.values), w.baseline, comparison, w.against,
-                   undecided=status is Status.INCONCLUSIVE, curve=curve)
+                   undecided=_status(comparison) is Status.INCONCLUSIVE, curve=curve)
 
 
 def _status(c: Comparison) -> Status:
@@ -153,7 +155,7 @@ def _sentence(w: Weighed, status: Status, c: Comparison) -> str:
         f'({interval_name(c)} {metric.change(c.low)} to {metric.change(c.high)}, '
         f'{w.interval.rule}, {count} {w.units if count > 1 else "run"}): {rule}.',
         f'A loss of {metric.change(c.detectable).lstrip("+")} would be seen 4 times in 5.',
-        too_good, w.note]))
+        too_good, w.note, w.own_figure]))
 
 
 def _advice(w: Weighed, status: Status, c: Comparison) -> Tuple[str, ...]:
@@ -168,6 +170,8 @@ def _advice(w: Weighed, status: Status, c: Comparison) -> Tuple[str, ...]:
         return ('Look at the last changes of the code and of the environment below.',
                 'To find the change, compare with its parent: '
                 f'{advice.again(w.case, facts, "--against HEAD~1")}')
+    if status is Status.INCONCLUSIVE and _status(c) is Status.IMPROVED:
+        return ('Write rules that read its log, and name them with --rules',)
     if status is Status.INCONCLUSIVE:
         return (_more_runs(w, c),)
     return ()

@@ -22,6 +22,8 @@ def cases(folders: Sequence[str], kinds: Sequence[str], pattern: str, data_path:
     if rules_path and len(folders) > 1:
         raise ConfigError('--rules are of one model: name one --model-dir, or keep a file for each '
                           f'in {os.path.relpath(rules.FOLDER)}, called as its folder')
+    if not all(folders):
+        raise ConfigError('--model-dir is empty: it names a folder')
     found = [case for folder in folders
              for case in _of_folder(os.path.abspath(folder), kinds, pattern, data_path,
                                     rules_path, deadline_s)]
@@ -39,6 +41,9 @@ def kind(script: str) -> str:
 
 def _of_folder(folder: str, kinds: Sequence[str], pattern: str, data_path: Optional[str],
                rules_path: Optional[str], deadline_s: Optional[float]) -> List[Case]:
+    if not os.path.basename(folder) or len(os.path.basename(folder).split()) != 1:
+        raise ConfigError(f'--model-dir {folder!r}: its name has blanks, at which ModelZoo\'s '
+                          'scripts take their paths apart: rename it')
     known = rules_path or rules.find(os.path.basename(folder)) or ''
     rule = rules.load(known) if known else None
     flags = [f'--data_path={os.path.abspath(data_path)}'] if data_path else []

@@ -204,8 +204,8 @@ RULES: Dict[str, Rule] = {
     'training_time': _one_of('s/step', 'ms/step', 'step/s'),
     'batch_size': ('must be a whole number, 1 or more', _is_count),
     # The scripts take their flags apart at blanks.
-    'flags': ("must be a list of '--name=value' without blanks",
+    'flags': ("must be a list of '--name=value' without blanks, and without --data_path",
               lambda value: isinstance(value, list) and all(
-                  _fits(r'--[A-Za-z0-9_-]+=\S*', flag) for flag in value)),
+                  _fits(r'--(?!data_path=)[A-Za-z0-9_-]+=\S*', flag) for flag in value)),
     'deadline_s': ('must be a number of seconds above 0', _is_amount),
     'source': ('must be a text on one line', _is_text)}

@@ -4,6 +4,7 @@
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ STOP_S = 0.005      # a run slowed on purpose is stopped for so long at the leas
 SLOWED_S = 0.05     # and looked at so often
 GRACE_S = 10.0      # between asking a script to stop and making it
 SILENCE_S = 1800.0  # the longest we know is a compilation of some minutes on an NPU
+MOST_OUTPUT_BYTES = 2 ** 31   # of a run; whatever prints more is out of its mind
 # Kills a group once its own input closes, as it does when the harness dies, however it dies.
 GUARD = 'read -r _; kill -KILL -- "-$1"'
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -116,10 +118,16 @@ class Script:
         self.returncode = self.process.poll()
 
     def check(self):
-        """Note where it is overdue."""
+        """Note where it is overdue, or fills the disk; reading its log may have taken a while."""
+        self.returncode = self.process.poll()
         if self.returncode is None and not self.fault:
             self.fault = _overdue(self.planned, time.monotonic() - self.started,
-                                  self.tail.silent_s())
+                                  self.tail.silent_s()) or self._too_much()
+
+    def _too_much(self) -> str:
+        size = sum(state[2] for state in map(_state, (self.output_path, self.tail.path)) if state)
+        return (f'it printed more than {MOST_OUTPUT_BYTES >> 20} MiB'
+                if size > MOST_OUTPUT_BYTES else '')
 
     def signal(self, sig: int):
         """Send a signal to the whole group, if anybody is left."""
@@ -211,7 +219,7 @@ class LogTail:
 
     def _open(self) -> bool:
         if _state(self.path) not in (self.other, None):
-            self.file = open(self.path, 'rb')
+            self.file = open(self.path, 'rb', opener=_without_waiting)
         return self.file is not None
 
 
@@ -220,13 +228,19 @@ def _keep(path: str, folder: str) -> str:
     return shutil.copy(path, folder) if os.path.exists(path) else ''
 
 
-def _state(path: str):
-    """What changes when a file is replaced; None where there is none."""
+def _state(path: str) -> Optional[Tuple[int, int, int]]:
+    """What changes when a file is replaced, its size last; None where there is none, but a pipe."""
     try:
-        stat = os.stat(path)
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+        found = os.stat(path)
     except OSError:
         return None
+    return ((found.st_ino, found.st_mtime_ns, found.st_size)
+            if stat.S_ISREG(found.st_mode) else None)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """As open() opens it, but a pipe that has come in its place waits for nobody."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _start(how: Launch, output):
@@ -258,11 +272,27 @@ def _stop_group(process: subprocess.Popen):
             break
         _signal_group(process, signal.SIGCONT)  # one that is stopped could not obey
         deadline = time.monotonic() + GRACE_S
-        while _signal_group(process, 0) and time.monotonic() < deadline:
+        while _goes_on(process) and time.monotonic() < deadline:
             time.sleep(0.05)
     process.wait()
     for s, handler in handlers.items():
         signal.signal(s, handler)
+
+
+def _goes_on(process: subprocess.Popen) -> bool:
+    """Whether anybody is left in the group who is not dead: in a container nobody may wait for
+    those whose parent has gone.
+    """
+    return _signal_group(process, 0) and any(
+        _lives_in(process.pid, one) for one in psutil.process_iter())
+
+
+def _lives_in(group: int, process: psutil.Process) -> bool:
+    try:
+        return (os.getpgid(process.pid) == group
+                and process.status() != psutil.STATUS_ZOMBIE)
+    except (OSError, psutil.Error):   # gone meanwhile
+        return False
 
 
 def _signal_group(process: subprocess.Popen, sig: int) -> bool:

@@ -34,6 +34,7 @@ from harness.records import (
     Load,
     Outcome,
     PlannedRun,
+    Progress,
     RunRecord,
     Session,
     Summary,
@@ -140,7 +141,7 @@ class Study:
         planned = plan.run(case, index, self.session.id)
         if case.model_dir:
             return self._keep(planned, self._elsewhere(planned), commit='')
-        return self._keep(planned, self._alone(planned, self._launch(planned, ROOT)), commit='')
+        return self._keep(planned, self._here(planned, ROOT), commit='')
 
     def compare(self, case: Case, index: int, commit: str,
                 slowdown: float = 0.0) -> Tuple[RunRecord, ...]:
@@ -152,7 +153,7 @@ class Study:
         if self.session.device.kind == 'cpu' and case.metric.relative:
             made: Iterable[Made] = self._in_turns(pair, roots)
         else:   # one after the other, unless the first is interrupted
-            made = (self._alone(planned, self._launch(planned, root))
+            made = (self._here(planned, root)
                     for planned, root in zip(pair, roots) if not self.session.ended)
         return tuple(self._keep(planned, one, commit=commit if planned.arm is Arm.OLD else '')
                      for planned, one in zip(pair, made))
@@ -221,23 +222,36 @@ class Study:
     def _launch(self, planned: PlannedRun, root: str) -> Launch:
         return run.launch(planned, self.session.device, self.session.variables, root)
 
-    def _elsewhere(self, planned: PlannedRun) -> Made:
-        """One run of another model's script, in a fresh copy of its folder."""
-        with sandbox.Sandbox(planned.case, self.session.device, self.session.variables,
-                             self.ask) as box:
-            made = self._alone(planned, box.launch)
-            return made._replace(left=box.collect(os.path.dirname(made.outcome.output_path)))
+    def _here(self, planned: PlannedRun, root: str) -> Made:
+        """One run of a checkout of this project."""
+        folder = store.make_run_folder(self.reports, planned.id)
+        return self._alone(planned, self._launch(planned, root), folder)
 
-    def _alone(self, planned: PlannedRun, how: Launch) -> Made:
+    def _elsewhere(self, planned: PlannedRun) -> Made:
+        """One run of another model's script, in a fresh copy of its folder.
+
+        What it does to that, or cannot be copied, is no reason to end the session.
+        """
+        folder = store.make_run_folder(self.reports, planned.id)
+        try:
+            with sandbox.Sandbox(planned.case, self.session.device, self.session.variables,
+                                 self.ask) as box:
+                made = self._alone(planned, box.launch, folder)
+                return made._replace(left=box.collect(folder))
+        except (ConfigError, OSError) as e:
+            return Made(_not_started(e, folder), None, parse.TrainingLog(), None)
+
+    def _alone(self, planned: PlannedRun, how: Launch, folder: str) -> Made:
         """One run that has the device to itself."""
         log, look = parse.TrainingLog(), self._look
-        folder = store.make_run_folder(self.reports, planned.id)
+        ours = not planned.case.model_dir   # others' lines say nothing to our parser
         with telemetry.Sampler(None if self.session.device.kind == 'cpu' else look) as sampler:
             self.view.begin(planned)
 
             def watch(pid, lines):
                 sampler.sample(pid)
-                self.view.update(planned, log.feed(lines).progress(), sampler.latest())
+                progress = log.feed(lines).progress() if ours else Progress('running')
+                self.view.update(planned, progress, sampler.latest())
 
             try:
                 outcome = run.run(planned, how, folder, watch)
@@ -310,5 +324,5 @@ class Study:
         self.view.expect(outlook.outlook(summary, self.aim, self.end))
 
 
-def _not_started(error: RunError, folder: str) -> Outcome:
+def _not_started(error: Exception, folder: str) -> Outcome:
     return Outcome(None, str(error), time.time(), 0.0, '', os.path.join(folder, 'output.log'))

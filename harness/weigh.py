@@ -25,6 +25,8 @@ NO_STATEMENT = 'No statement about the code: '
 FIRST_REASON = 'first baseline of this machine'
 # Facts of which nobody expects another accuracy.
 HARMLESS = ('host', 'system', 'memory_gib', 'python', 'commit')
+TELLING_DIGITS = 4      # of a speed; with fewer, measured ones repeat
+LEAST_STEPS = 5         # whose times do not repeat by chance
 CANARY_ERROR = 0.01
 CANARY_MARGIN = math.log(1.02)
 CANARY_UNKNOWN = math.log(1.25)  # on a shared machine, equal canaries lay 17 % apart at the most
@@ -43,6 +45,7 @@ class Weighed(NamedTuple):
     baseline: Optional[Baseline]         # None: pairs
     against: str
     note: str = ''                       # what else is not equal
+    own_figure: str = ''                 # that another model's script says it, and nobody checked
 
     @property
     def units(self) -> str:
@@ -93,9 +96,8 @@ def _weigh_runs(session: Session, case: Case,
     if interval is None:
         return _too_few(case, values, baseline, facts)
     return Weighed(case, tuple(records), values, baseline.values, interval, error,
-                   baseline.margin, baseline, '',
-                   ' '.join(filter(None, (_own_figure(records),
-                                          _made_elsewhere(baseline, facts)))))
+                   baseline.margin, baseline, '', _made_elsewhere(baseline, facts),
+                   _own_figure(records))
 
 
 def _own_figure(records: Sequence[RunRecord]) -> str:
@@ -115,9 +117,14 @@ def _unproven(case: Case, records: Sequence[RunRecord],
     """
     said = [r.measurement.reported.values.get('ActualFPS', '') for r in records
             if r.measurement and r.measurement.reported]
+    repeated = _repeated_log(records)
+    if repeated:
+        return _invalid(case, records, repeated, (f'See what {case.script} takes for its log',))
     if not _own_figure(records):
         return None
     if len(said) > 1 and len(set(said)) == 1:
+        if len(said[0].replace('.', '').strip('0')) < TELLING_DIGITS:
+            return _too_coarse(case, records, said[0], baseline)
         return _invalid(case, records, f'its script says ActualFPS = {said[0]} in each of '
                         f'{len(said)} runs, to the last digit: that is no measurement',
                         (f'See how {case.script} computes it',))
@@ -129,6 +136,26 @@ def _unproven(case: Case, records: Sequence[RunRecord],
                         f'{advice.again(case, records[0].facts, "--max-runs 7")}',),
                        _values(case.metric, records)[0], 1, baseline, undecided=True)
     return None
+
+
+def _repeated_log(records: Sequence[RunRecord]) -> str:
+    """Why the logs of another model's runs are of one run; empty where they are not."""
+    logs = [r.measurement.step_seconds for r in records if r.measurement
+            and r.measurement.reported and len(r.measurement.step_seconds) >= LEAST_STEPS]
+    same = len(logs) > 1 and len(set(logs)) < len(logs) and len(set(logs[0])) > 1
+    return ('the logs of two runs tell of the same times to the last digit: they are of one run'
+            if same else '')
+
+
+def _too_coarse(case: Case, records: Sequence[RunRecord], said: str,
+                baseline: Optional[Baseline]) -> Verdict:
+    """The verdict on a figure of so few digits that a measured one repeats as well."""
+    values = _values(case.metric, records)
+    return Verdict(case.name, case.metric, Status.INCONCLUSIVE,
+                   f'its script says ActualFPS = {said} in each of {len(values)} runs, with too '
+                   'few digits to show whether it is measured.',
+                   ('Write rules that read its log, and name them with --rules',),
+                   case.metric.mean(values), len(values), baseline)
 
 
 def _weigh_pairs(session: Session, case: Case, records: Sequence[RunRecord],
@@ -255,7 +282,7 @@ def _without_baseline(case: Case, values: Sequence[float], candidates: Sequence[
                       facts: Mapping[str, Any], note: str) -> Verdict:
     value = case.metric.mean(values)
     nearest = min(candidates, key=lambda b: len(differing(b.match, facts)), default=None)
-    reason = f'{case.metric.value(value)} measured; '
+    reason = f'{case.metric.value(value)} {"reported" if note else "measured"}; '
     reason += ('there is no baseline of this case yet.' if nearest is None else
                f'no baseline may be compared with it. The nearest, {nearest.name}, differs in '
                f'{", ".join(differing(nearest.match, facts))}.')

@@ -168,6 +168,9 @@ def _clause(v: Verdict) -> str:
     if v.status is Status.INCONCLUSIVE and v.baseline and v.against:
         return (f'{v.case} looks {metric.direction(c.difference)} than its baseline, but side by '
                 f'side with revision {v.against} it is too noisy to call.')
+    if v.status is Status.INCONCLUSIVE and not v.undecided:
+        return (f'{v.case} is too good to be believed without a look at its log: {metric.label} '
+                f'{numbers} against {there}.')
     if v.status is Status.INCONCLUSIVE:
         return f'{v.case} is too noisy to call: {metric.label} {numbers} against {there}.'
     if v.curve:

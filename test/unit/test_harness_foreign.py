@@ -8,7 +8,8 @@ from samples import CPU, case, planned
 
 from harness import foreign
 from harness.records import ITEMS, Device, Load, Outcome
-from harness.sandbox import Call, Left
+from harness.sandbox import Left
+from harness.witness import Call
 
 NPU, GPU = Device('npu', 0), Device('gpu', 0)
 SUMMARY = '''Network = Net_ID1_for_TensorFlow
@@ -48,18 +49,22 @@ class Run:
 
     def evaluate(self, log=STEPS, fps='31.75', ms='504', calls=(SOUND,), rules=True, device=CPU,
                  summary=SUMMARY, outcome=None, load=None, kind='performance', script='echo',
-                 **left):
+                 output='', more=None, **left):
         """The measurement, and why it is none."""
         name = f'test/train_{kind}_1p.sh'
         (self.folder / 'Net' / name).write_bytes(script.encode())
         of = dataclasses.replace(
             case(ITEMS), script=name, model_dir=str(self.folder / 'Net'), flags=('--x=1',),
             rules=str(self.folder / 'rules.toml') if rules else '')
-        files = {'train_0.log': log, 'x.log': summary and summary.format(fps=fps, ms=ms)}
+        (self.folder / 'output.log').write_text(output)
+        name = 'Net_ID1_for_TensorFlow_bs16_1p_perf.log'
+        files = {'train_0.log': log, name: summary and summary.format(fps=fps, ms=ms),
+                 **(more or {})}
         for file, text in files.items():
             (self.folder / file).write_text(text or '')
         kept = tuple(str(self.folder / name) for name, text in files.items() if text is not None)
-        ended = outcome or Outcome(0, '', 0.0, 10.0, '', str(self.folder / 'output.log'))
+        ended = dataclasses.replace(outcome or Outcome(0, '', 0.0, 10.0, '', ''),
+                                    output_path=str(self.folder / 'output.log'))
         return foreign.evaluate(
             dataclasses.replace(planned(), case=of), device, ended,
             Left(kept, tuple(calls), (), (), '', FACTS)._replace(**left), load)
@@ -107,14 +112,26 @@ def test_the_batch_of_the_rules_is_what_was_trained_whatever_the_script_calls_it
 
 @pytest.mark.parametrize('changes, why', [
     ({'outcome': Outcome(None, 'no end after 3 s', 0.0, 3.0, '', '')}, 'no end after 3 s'),
-    ({'data_changed': 'a/b'}, 'it changed its data (a/b is not as it was)'),
+    ({'data_changed': 'a/b'}, 'its data changed meanwhile (a/b first), though not by it'),
     ({'calls': [Call(('main.py',), 1, 0.1)]},
      '`python main.py` ended with status 1, which its script hides'),
     ({'calls': [SOUND, Call(('-m', 'train'), 137, 0.1)]},
      '`python -m train` ended with status 137, which its script hides'),
     ({'calls': [Call(('main.py',), None, None)]},
      'its script ended while `python main.py` was still running'),
-    ({'calls': [], 'rules': False}, 'it started no Python program through PATH'),
+    ({'calls': []}, 'no Python was seen to start'),
+    ({'calls': [SOUND, Call(('-',), 1, 30.0)]}, '`python -c or -` ended with status 1'),
+    ({'calls': [SOUND, Call(('eval.py',), 3, 0.1, inner=True)]}, '`python eval.py` ended with'),
+    ({'calls': [SOUND._replace(wall_s=0.0)]}, 'but its programs ran for 0.0 s'),
+    ({'calls': [SOUND._replace(wall_s=60.0)], 'outcome': Outcome(0, '', 0.0, 2.0, '', '')},
+     'but its programs ran for 2.0 s'),
+    ({'output': TRACEBACK}, 'output.log has a Python traceback'),
+    ({'data_changed': 'a/b', 'facts': {**FACTS, 'sandbox': 'a copy'}},
+     'it changed its data (a/b is not as it was)'),
+    ({'summary': SUMMARY + 'Status = 3\n'}, 'the failure that it looks for'),
+    ({'summary': SUMMARY + 'ModelStatus = 图执行FAIL\n'}, "looks for: '图执行FAIL'"),
+    ({'summary': None, 'outcome': Outcome(2, 'exit status 2', 0.0, 9.0, '', '')},
+     'CaseName =; its status is 2'),
     ({'summary': None}, 'it left no result file: none of 1 files below test/output has a line '
                         'CaseName ='),
     ({'summary': None, 'script': '\n'}, 'CaseName =; the script is empty'),
@@ -140,7 +157,16 @@ def test_what_is_no_evidence_is_named(run, changes, why):
 @pytest.mark.parametrize('changes', [
     {'calls': [SOUND, Call(('-V',), 1, 0.1)]},           # a question, no program
     {'calls': [SOUND, Call(('-m', 'pip', 'list'), 1, 0.1)]},
-    {'calls': []},                                       # /usr/local/python3.7.5/bin/python3
+    {'calls': [SOUND, Call(('worker.py',), None, None, inner=True)]},   # its parent ended it
+    {'calls': [SOUND, Call(('worker.py',), 143, 1.0, inner=True)]},
+    {'calls': [SOUND, Call(('-c', 'import x'), 1, 0.1)], 'output': TRACEBACK},
+    {'log': STEPS + 'Exception ignored in: <bound method>\n' + TRACEBACK},
+    {'log': STEPS + '--- Logging error ---\n' + TRACEBACK},
+    {'summary': SUMMARY + 'Status = 0\nModelStatus = OK\n'},
+    {'outcome': Outcome(1, 'exit status 1', 0.0, 10.0, '', '')},   # of its last command
+    {'more': {'train_0_clean.log': STEPS}},                         # no second training
+    {'log': STEPS + SUMMARY.format(fps='1', ms='1')},               # cat $result >>$log
+    {'more': {'readme.txt': SUMMARY.format(fps='9999', ms='1')}},
     {'log': STEPS[:60] + TRACEBACK + STEPS[60:]},        # it was handled, and training went on
 ])
 def test_what_is_harmless_is_no_fault(run, changes):
@@ -155,6 +181,8 @@ def test_what_is_harmless_is_no_fault(run, changes):
     ({'summary': SUMMARY.replace('= 9', '= 900')}, 'E2ETrainingTime is 900 s, but it ran for 10.0'),
     ({'ms': '31.7'}, 'TrainingTime is 31.7 ms a step, but its log says 506.5'),
     ({'kind': 'full'}, 'CaseName says perf, but the script is of kind full'),
+    ({'outcome': Outcome(1, 'exit status 1', 0.0, 10.0, '', '')},
+     'its script ended with status 1'),
 ])
 def test_what_is_wrong_and_no_reason_to_reject_is_remarked(run, changes, remark):
     measured, why = run.evaluate(**changes)

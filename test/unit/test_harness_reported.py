@@ -31,9 +31,11 @@ def run(fps, index=1, recomputed=None, remarks=(), of_case=None, accuracy=None):
     made = record(fps if recomputed is None else recomputed, index=index, facts=THERE)
     reported = Reported({'ActualFPS': str(fps), 'TrainAccuracy': 'None'}, fps, recomputed,
                         '/rules/net.toml' if recomputed else '', tuple(remarks))
+    steps = () if recomputed is None else (2.0, *(0.5 + i * index / 1e4 for i in range(11)))
     return dataclasses.replace(
         made, run=dataclasses.replace(made.run, case=of_case or of()),
-        measurement=dataclasses.replace(made.measurement, reported=reported, psnr_db=None,
+        measurement=dataclasses.replace(made.measurement, reported=reported, step_seconds=steps,
+                                        psnr_db=None,
                                         accuracy=accuracy, first_step_s=None, final_loss=None,
                                         time_to_first_step_s=None, wall_images_per_s=None,
                                         phases_s={}))
@@ -77,9 +79,36 @@ def test_one_run_of_a_scripts_own_figure_is_too_few_to_pass():
 
 @pytest.mark.parametrize('with_baseline', [True, False])
 def test_the_same_figure_to_the_last_digit_in_every_run_is_no_measurement(with_baseline):
-    verdict, = judged(run(32.0), run(32.0, 2), with_baseline=with_baseline).verdicts
+    verdict, = judged(run(32.04), run(32.04, 2), with_baseline=with_baseline).verdicts
     assert verdict.status is Status.INVALID
-    assert 'ActualFPS = 32.0 in each of 2 runs, to the last digit' in verdict.reason
+    assert 'ActualFPS = 32.04 in each of 2 runs, to the last digit' in verdict.reason
+
+
+@pytest.mark.parametrize('fps', [0.82, 32.0, 7.0])
+def test_a_figure_of_few_digits_repeats_and_decides_nothing(fps):
+    verdict, = judged(run(fps), run(fps, 2)).verdicts
+    assert verdict.status is Status.INCONCLUSIVE
+    assert 'with too few digits to show whether it is measured' in verdict.reason
+    assert '--rules' in ' '.join(verdict.advice)
+
+
+def test_a_figure_that_is_too_good_is_not_believed_alone():
+    verdict, = judged(run(320.1), run(320.4, 2)).verdicts
+    assert (verdict.status, verdict.undecided) == (Status.INCONCLUSIVE, False)
+    assert 'It may be faster, or count otherwise.' in verdict.reason
+    assert 'is too good to be believed' in content.of(judged(run(320.1), run(320.4, 2))).sentence
+    assert '--rules' in ' '.join(verdict.advice)
+    verdict, = judged(run(5.0, recomputed=320.1)).verdicts
+    assert verdict.status is Status.IMPROVED
+
+
+def test_two_logs_with_the_same_times_are_of_one_run():
+    second = run(32.1, 2, recomputed=32.1)
+    second = dataclasses.replace(second, measurement=dataclasses.replace(
+        second.measurement, step_seconds=run(32.0, recomputed=32.0).measurement.step_seconds))
+    verdict, = judged(run(32.0, recomputed=32.0), second).verdicts
+    assert verdict.status is Status.INVALID
+    assert 'they are of one run' in verdict.reason
 
 
 def test_equal_values_from_a_log_are_no_constant_of_the_script():

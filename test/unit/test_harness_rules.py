@@ -165,10 +165,14 @@ SECTION = "[accuracy]\npattern = 'P (.)'\nmargin = 1\n"
     ("training_time = 'minutes'", "training_time must be one of s/step, ms/step, step/s, "
                                   "not 'minutes'"),
     ("batch_size = 1.5", 'batch_size must be a whole number, 1 or more, not 1.5'),
-    ("flags = '--a=b'", "flags must be a list of '--name=value' without blanks, not '--a=b'"),
+    ("flags = '--a=b'", "flags must be a list of '--name=value' without blanks, and without "
+                         "--data_path, not '--a=b'"),
     ("flags = ['--a=b c']", "flags must be a list of '--name=value' without blanks, "
-                            "not ['--a=b c']"),
-    ("flags = ['a=b']", "flags must be a list of '--name=value' without blanks, not ['a=b']"),
+                            "and without --data_path, not ['--a=b c']"),
+    ("flags = ['--data_path=/x']", "flags must be a list of '--name=value' without blanks, and "
+                                   "without --data_path, not ['--data_path=/x']"),
+    ("flags = ['a=b']", "flags must be a list of '--name=value' without blanks, and without "
+                        "--data_path, not ['a=b']"),
     ('deadline_s = inf', 'deadline_s must be a number of seconds above 0, not inf'),
     ('source = 2022-03-21', 'source must be a text on one line, not datetime.date(2022, 3, 21)')])
 def test_what_the_file_may_not_hold_is_named_with_its_rule(refusal, text, said):

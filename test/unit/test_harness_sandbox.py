@@ -5,13 +5,14 @@ import dataclasses
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from samples import CPU, case, planned
 
-from harness import run, sandbox
+from harness import run, sandbox, walls
 from harness.errors import ConfigError
 from harness.records import Device
 
@@ -22,7 +23,7 @@ def ask(argv):
     return run.ask(argv, '/')
 
 
-WALLS = sandbox.bubblewrap(ask)
+WALLS = walls.bubblewrap(ask)
 needs_walls = pytest.mark.skipif(not WALLS, reason='bubblewrap is not here, or may not build walls')
 both_ways = pytest.mark.parametrize('walls', [
     pytest.param(True, marks=needs_walls, id='bubblewrap'), pytest.param(False, id='a copy')])
@@ -46,7 +47,7 @@ class Zoo:
     def run(self, script, *flags, walls=True, data=True, device=CPU, deadline_s=PATIENCE_S):
         """Run a script in a sandbox; what it has left, and its output in self.output."""
         if not walls:
-            self.monkeypatch.setattr(sandbox, 'bubblewrap', lambda ask: '')
+            self.monkeypatch.setattr(sandbox.walls, 'bubblewrap', lambda ask: '')
         (self.test / 'train_full_1p.sh').write_bytes(
             script if isinstance(script, bytes) else script.encode())
         of = dataclasses.replace(
@@ -156,9 +157,9 @@ def test_behind_walls_tmp_is_its_own(zoo):
 
 @needs_walls
 def test_walls_that_may_not_be_built_are_none(monkeypatch):
-    assert sandbox.bubblewrap(lambda argv: '') == ''
+    assert walls.bubblewrap(lambda argv: '') == ''
     monkeypatch.setenv('PATH', '')
-    assert sandbox.bubblewrap(ask) == ''
+    assert walls.bubblewrap(ask) == ''
 
 
 # --- what is seen of it ---------------------------------------------------------------------------
@@ -177,7 +178,8 @@ python3 -c 'import os; os.abort()'
     assert good.wall_s is not None and good.wall_s < PATIENCE_S
     assert (bad.status, bad.program) == (3, '')
     assert aborted.status == 128 + signal.SIGABRT
-    assert 'trained' in zoo.output
+    assert zoo.output.splitlines()[0] == 'trained'
+    assert 'sitecustomize' not in zoo.output
 
 
 def test_a_program_that_was_still_running_has_no_status(zoo):
@@ -210,13 +212,14 @@ def test_nothing_goes_on_when_the_script_has_ended(zoo, walls):
     assert left.strays == (() if walls else ('sleep',))
 
 
-def test_logs_and_result_files_are_kept_flat_the_newest_last(zoo):
+def test_logs_and_result_files_are_kept_where_they_were_the_newest_last(zoo):
     left = zoo.run('mkdir -p output/0/ckpt/a && echo step >output/0/train_0.log && sleep 0.02 &&'
                    'echo CaseName = x >output/0/x.log && sleep 0.02 &&'
                    'echo deep >output/0/ckpt/a/deep.txt && echo w >output/0/ckpt/weights')
-    assert [os.path.basename(path) for path in left.files] == [
-        'train_0.log', 'x.log', 'ckpt-a-deep.txt']
-    assert (zoo.kept / 'x.log').read_text() == 'CaseName = x\n'
+    kept = zoo.kept / 'left'
+    assert left.files == tuple(str(kept / name) for name in (
+        '0/train_0.log', '0/x.log', '0/ckpt/a/deep.txt'))
+    assert (kept / '0/x.log').read_text() == 'CaseName = x\n'
 
 
 def test_results_that_were_there_before_are_not_taken_for_its_own(zoo):
@@ -263,3 +266,154 @@ def test_a_folder_that_cannot_be_copied_is_named_and_nothing_is_left(zoo, tmp_pa
     with pytest.raises(ConfigError, match='cannot copy .*Net_ID1.* TMPDIR'):
         zoo.run('true')
     assert list((tmp_path / 'tmp').iterdir()) == []
+
+
+# --- what folders hold, and what scripts make of them ---------------------------------------------
+
+@both_ways
+def test_a_pipe_in_the_place_of_its_log_holds_nobody_up(zoo, walls):
+    left = zoo.run('mkdir -p output/0 && mkfifo output/0/train_0.log output/0/x.log; echo on',
+                   walls=walls)
+    assert (left.files, zoo.output) == ((), 'on\n')
+
+
+@pytest.mark.parametrize('script', [
+    'mkdir -p output/0/train_0.log', 'mkdir -p output && ln -s /usr/share output/0',
+    'ln -s /usr/share output', 'chmod 000 . ..', 'rm -rf ../../*'])
+def test_whatever_becomes_of_its_output_nothing_foreign_is_kept(zoo, script):
+    assert zoo.run(f'{script}; echo on').files == ()
+    assert not zoo.work.exists()
+
+
+def test_a_log_that_is_deep_or_called_as_ours_is_kept_beside_it(zoo):
+    deep = '/'.join(['d' * 60] * 6)
+    left = zoo.run(f'mkdir -p output/0/{deep} && echo a >output/0/{deep}/a.log && '
+                   'echo theirs >output/0/output.log; echo ours')
+    assert zoo.output == 'ours\n'
+    assert {Path(path).read_text() for path in left.files} == {'a\n', 'theirs\n'}
+
+
+def test_a_folder_that_may_only_be_read_can_be_run_and_is_left_as_it_is(zoo):
+    (zoo.model / 'main.py').chmod(0o444)
+    zoo.model.chmod(0o555)
+    zoo.run('echo more >>../main.py && touch ../new && echo well')
+    assert zoo.output == 'well\n'
+    assert not zoo.work.exists()
+    assert (zoo.model / 'main.py').stat().st_mode & 0o777 == 0o444
+    zoo.model.chmod(0o755)
+
+
+def test_a_link_out_of_the_folder_leads_where_it_led(zoo):
+    (zoo.model.parent / 'common.py').write_text('print("common")\n')
+    (zoo.model / 'main.py').unlink()
+    (zoo.model / 'main.py').symlink_to('../common.py')
+    zoo.run('python3 ../main.py', walls=False)
+    assert zoo.output == 'common\n'
+
+
+@both_ways
+def test_data_may_hold_links_and_loops(zoo, walls, tmp_path):
+    (zoo.data / 'loop').symlink_to('.')
+    (zoo.data / 'sub' / 'outside').symlink_to(zoo.outside)
+    left = zoo.run('cat "${1#*=}/sub/outside/treasure"', walls=walls)
+    assert (zoo.output, left.data_changed) == ('gold', '')
+
+
+def test_data_behind_a_link_that_were_changed_are_named(zoo):
+    (zoo.data / 'sub' / 'outside').symlink_to(zoo.outside)
+    left = zoo.run('echo more >>"${1#*=}/sub/outside/treasure"', walls=False)
+    assert left.data_changed == os.path.join('sub', 'outside', 'treasure')
+
+
+def test_the_copy_may_lie_in_the_folder_itself(zoo, monkeypatch):
+    (zoo.model / 'tmp').mkdir()
+    monkeypatch.setattr(sandbox.tempfile, 'tempdir', str(zoo.model / 'tmp'))
+    zoo.run('ls ../tmp | wc -l')
+    assert zoo.output.strip() == '0'
+
+
+@pytest.mark.parametrize('signal_', [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_copy_leaves_nothing(zoo, monkeypatch, tmp_path, signal_):
+    (tmp_path / 'tmp').mkdir()
+    monkeypatch.setattr(sandbox.tempfile, 'tempdir', str(tmp_path / 'tmp'))
+
+    def interrupted(*_, **__):
+        raise signal_
+
+    monkeypatch.setattr(sandbox.shutil, 'copytree', interrupted)
+    with pytest.raises(signal_):
+        zoo.run('true')
+    assert list((tmp_path / 'tmp').iterdir()) == []
+
+
+def test_a_blank_in_the_copys_path_is_refused_with_the_remedy(zoo, monkeypatch, tmp_path):
+    (tmp_path / 'a b').mkdir()
+    monkeypatch.setattr(sandbox.tempfile, 'tempdir', str(tmp_path / 'a b'))
+    with pytest.raises(ConfigError, match='has blanks.* TMPDIR'):
+        zoo.run('true')
+
+
+def test_git_writes_nothing_into_the_folder(zoo):
+    subprocess.run(['git', '-C', str(zoo.model), 'init', '-q'], check=True)
+    (zoo.test / 'train_full_1p.sh').write_text('true')
+    subprocess.run(['git', '-C', str(zoo.model), 'add', '.'], check=True)
+    os.utime(str(zoo.model / 'main.py'), (1, 1))   # git would refresh its index
+    before = (zoo.model / '.git' / 'index').stat().st_mtime_ns
+    zoo.run('true')
+    assert (zoo.model / '.git' / 'index').stat().st_mtime_ns == before
+
+
+@needs_walls
+@pytest.mark.parametrize('command', [
+    'echo 60 >/proc/sys/vm/swappiness', 'mknod /dev/harness-test c 1 3', 'umount /tmp',
+    'mount -o remount,rw /', 'mount --bind /usr /tmp'])
+def test_behind_walls_root_has_no_power_over_the_machine(zoo, command):
+    zoo.run(f'{{ {command}; }} 2>/dev/null && echo done || echo refused')
+    assert zoo.output == 'refused\n'
+
+
+@needs_walls
+def test_behind_walls_shared_memory_goes_with_the_run(zoo):
+    def segments():
+        return ask(['ipcs', '-m']).count('0x')
+    before = segments()
+    zoo.run('ipcmk -M 4096')
+    assert 'id' in zoo.output
+    assert segments() == before
+
+
+# --- pythons that are not found through PATH ------------------------------------------------------
+
+ELSEWHERE = os.path.realpath(sys.executable)
+
+
+@both_ways
+@pytest.mark.parametrize('script, expected', [
+    (f'{ELSEWHERE} ../main.py', [('../main.py', 0)]),
+    (f'PATH=/usr/bin:/bin; {ELSEWHERE} ../main.py', [('../main.py', 0)]),
+    (f'{ELSEWHERE} ../fails.py', [('../fails.py', 1)]),
+    (f'{ELSEWHERE} ../leaves.py 3', [('../leaves.py', 3)]),
+    (f'{ELSEWHERE} ../dies.py', [('../dies.py', None)]),
+    (f'{ELSEWHERE} - <../main.py', [('', 0)]),
+    ('python3 ../main.py', [('../main.py', 0)]),   # noted once
+    ('python3 ../starts.py', [('../starts.py', 0), ('../main.py', 0)]),
+])
+def test_a_python_that_is_found_elsewhere_notes_itself(zoo, walls, script, expected):
+    for name, code in (('fails', 'raise KeyError(1)'),
+                       ('dies', 'import os; os.kill(os.getpid(), 9)'),
+                       ('leaves', 'import sys; sys.exit(int(sys.argv[1]))'),
+                       ('starts', 'import subprocess, sys\n'
+                                  'subprocess.call([sys.executable, "../main.py"])')):
+        (zoo.model / f'{name}.py').write_text(code)
+    left = zoo.run(f'{script}; true', walls=walls)
+    assert [(call.program, call.status) for call in left.calls] == expected
+    assert [call.inner for call in left.calls] == [False, True][:len(expected)]
+
+
+def test_a_sitecustomize_that_was_there_still_works(zoo, tmp_path):
+    (tmp_path / 'site').mkdir()
+    (tmp_path / 'site' / 'sitecustomize.py').write_text('print("customized")\n')
+    zoo.environment['PYTHONPATH'] = str(tmp_path / 'site')
+    left = zoo.run('python3 ../main.py', walls=False)
+    assert zoo.output == 'customized\ntrained\n'
+    assert [call.status for call in left.calls] == [0]

@@ -90,6 +90,7 @@ def test_the_first_run_that_fails_ends_it():
 @pytest.fixture
 def studied(monkeypatch):
     """A study whose stages stand in: its runs last a minute each, and nothing is written."""
+    monkeypatch.setattr(store, 'make_run_folder', lambda *_: '/runs')
     monkeypatch.setattr(store, 'save_run', lambda *_: '')
     monkeypatch.setattr(store, 'save_reports', lambda *_: None)
     monkeypatch.setattr(worktree, 'checkout', lambda *_: '/old')
@@ -100,7 +101,7 @@ def studied(monkeypatch):
         made = Study(session(case(metric), device=device, **changes), 'reports', View())
         made.started = []
 
-        def alone(planned, how):
+        def alone(planned, how, folder):
             made.started.append((planned.arm.value, how.cwd, len(made.records)))
             outcome = dataclasses.replace(record().outcome, interrupted=interrupted,
                                           fault='interrupted' if interrupted else '')
