@@ -43,6 +43,11 @@ class Read(NamedTuple):
     crash: str                               # a traceback that nothing followed; empty: none
     device: str                              # evidence that an NPU was used; empty: none
 
+    @property
+    def batch_size(self) -> Optional[int]:
+        """What the training takes, whatever its script calls it, where the rules know."""
+        return self.rules.batch_size or self.claims.batch_size
+
 
 def evaluate(planned: PlannedRun, device: Device, outcome: Outcome, left: Left,
              load: Optional[Load]) -> Tuple[Optional[Measurement], str]:
@@ -118,7 +123,7 @@ def _unwitnessed(calls: Sequence[Call]) -> str:
 
 def _other_batch(calls: Iterable[Call], read: Read) -> str:
     """Why its speed is not of what it trained: a script's flag may change its label alone."""
-    counted = read.rules.batch_size or read.claims.batch_size
+    counted = read.batch_size
     # The training is what runs longest; an evaluation beside it has a batch of its own.
     training = max((call for call in calls if call.program),
                    key=lambda call: call.wall_s or 0, default=None)
@@ -159,8 +164,8 @@ def _summary(kept: Iterable[str]) -> str:
 
     Scripts copy it to the end of a log, and old ones lie about.
     """
-    found = {path: claims.read(files.read(path)).case_name for path in kept
-             if claims.is_summary(files.read(path))}
+    texts = ((path, files.read(path)) for path in kept)   # one at a time: logs are among them
+    found = {path: claims.read(text).case_name for path, text in texts if claims.is_summary(text)}
     named = [path for path, case_name in found.items()
              if os.path.basename(path) == f'{case_name}.log']
     return (named or list(found) or [''])[-1]
@@ -238,7 +243,7 @@ def _config(planned: PlannedRun, left: Left, read: Read) -> Dict[str, Any]:
     flags = [flag for flag in planned.case.flags if not flag.startswith('--data_path=')]
     return {'network': read.claims.values.get('Network', os.path.basename(planned.case.model_dir)),
             'script': os.path.basename(planned.case.script), 'flags': ' '.join(flags),
-            'batch_size': read.rules.batch_size or read.claims.batch_size, **left.facts}
+            'batch_size': read.batch_size, **left.facts}
 
 
 def _remarks(outcome: Outcome, left: Left, read: Read) -> Iterator[str]:
